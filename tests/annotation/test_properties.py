@@ -37,6 +37,7 @@ def state_of(label_sets: LabelSets, key: str) -> State:
             "order": obj.order,
             "attributes": dict(obj.attributes),
             "source": obj.source,
+            "accepted": obj.accepted,
         }
         for obj in label_sets.item("pets", key).objects
     }

@@ -46,6 +46,20 @@ def apply(command: Command, kind: str, object_id: str, **fields: object) -> None
         assert result.status == "applied", result
 
 
+def test_start_with_predictions(pets: Command) -> None:
+    fish = Object("p", "fish", Box(0, 0, 4, 4), 0.8)
+    schema = Schema((Column("objects", Kind.OBJECTS, (ClassInfo("fish"),)),))
+    with Workspace.open(pets.workspace) as workspace:
+        workspace.datasets.write("pets-pred", schema, [Item("k0", {"objects": (fish,)})], mode="create")
+    create = ("labels", "create", "check", "pets", "--start", "predictions")
+    pets.fails(*create, code="invalid-value")
+    pets.fails("labels", "create", "check", "pets", "--predictions", "pets-pred", code="invalid-value")
+    created = pets.json(*create, "--predictions", "pets-pred@1", "--min-score", "0.5")
+    assert (created["predictions"], created["min_score"], created["states"]["unlabelled"]) == ("pets-pred@1", 0.5, 1)
+    assert [c["name"] for c in created["classes"]] == ["cat", "fish"]
+    assert "predictions pets-pred@1 of pets-pred@1, scores from 0.5" in pets("labels", "status", "check").text
+
+
 def test_create_label_and_commit(pets: Command) -> None:
     created = pets.json("labels", "create", "mine", "pets", "--class", "dog", "--query", "len(objects) > 0")
     assert (created["base"], created["items"], [c["name"] for c in created["classes"]]) == (

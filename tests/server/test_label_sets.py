@@ -18,7 +18,7 @@ from saccade.app.labels import live
 from saccade.core.objects import Box, Object
 from saccade.core.reader import Item
 from saccade.core.roles import Role
-from saccade.core.schema import Column, Kind, Schema
+from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.server.permissions import API
 
 SETS = f"{API}/label-sets"
@@ -76,6 +76,7 @@ def test_label_and_commit(server: ServerHarness, manager: TestClient) -> None:
         "order": float(len(item["objects"]) - 1),
         "source": "manual",
         "deleted": False,
+        "accepted": True,
     }
     history = annotator.get(f"{SETS}/harbour/history", params={"author": "me"}).json()["edits"]
     assert [(edit["kind"], edit["author"], edit["before"]) for edit in history] == [
@@ -297,3 +298,26 @@ def test_streams_end_with_the_server_and_with_the_set(server: ServerHarness, man
     server.app.state.labelling.close()
     stopped = manager.post(f"{SETS}/harbour/edits", json={"edits": [new_box("n")]})
     assert (stopped.status_code, error_of(stopped)) == (503, "workspace"), "the client keeps it and sends it again"
+
+
+def test_start_with_predictions(server: ServerHarness, manager: TestClient) -> None:
+    """Predictions are shown with their score and model, and committed if they were accepted."""
+    schema = Schema((Column("objects", Kind.OBJECTS, (ClassInfo("ship"),)),))
+    objects = tuple(Object(f"p{number}", "ship", Box(0, 0, 9, 9), number / 10) for number in range(1, 10))
+    server.workspace.datasets.write("found", schema, [Item(KEY, {"objects": objects})], mode="create")
+    body = {"name": "checks", "dataset": "harbour", "column": "ships", "start": "predictions", "min_score": 0.75}
+    assert error_of(manager.post(SETS, json=body)) == "invalid-value"
+    response = manager.post(SETS, json=body | {"predictions": "found"})
+    assert response.status_code == 201, response.text
+    names = ("start", "predictions", "prediction_model", "min_score")
+    assert [response.json()[name] for name in names] == ["predictions", "found@1", "found@1", 0.75]
+    item = manager.get(f"{SETS}/checks/item", params={"key": KEY}).json()
+    assert item["state"] == "unlabelled"
+    predictions = [(obj["id"], obj["score"], obj["accepted"]) for obj in item["objects"]]
+    assert predictions == [("p8", 0.8, False), ("p9", 0.9, False)]
+    edits = [new_edit("patch", "p9", {"accepted": True})]
+    answer = manager.post(f"{SETS}/checks/edits", json={"edits": edits}).json()
+    assert [result["status"] for result in answer["results"]] == ["applied"]
+    result = manager.post(f"{SETS}/checks/commit", json={}).json()
+    (committed,) = server.workspace.datasets.open(result["version"]).items(["ships"], [KEY])
+    assert [obj.id for obj in committed.values["ships"]] == ["p9"]

@@ -75,7 +75,8 @@ def commit(
 ) -> CommitResult:
     """Commit the edits that are in the log now as the next version of the branch of the set.
 
-    Items that are labelled, confirmed as empty or in progress get their objects. Those that are unlabelled or skipped
+    Items that are labelled, confirmed as empty or in progress get their objects, without predictions that were not
+    accepted. Those that are unlabelled or skipped
     stay as they are in the dataset; so does an item in progress that has no objects and never had a value. If the
     branch has moved on, its changes since the base are merged with the edits, object by object. Later edits stay
     uncommitted.
@@ -220,7 +221,7 @@ class _LabelChanges:
         for item in self.frozen:
             if item.key not in base or item.state not in _WRITTEN_STATES:
                 continue
-            objects = to_core_objects(item.objects, names)
+            objects = to_core_objects([obj for obj in item.objects if obj.accepted], names)
             before = base[item.key]
             if objects == before or (not objects and before is None and item.state is ItemState.IN_PROGRESS):
                 continue

@@ -11,7 +11,15 @@ from cachetools import LRUCache
 from sqlalchemy import RowMapping, bindparam, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from saccade.annotation.edits import ItemEdits, ObjectState, SizeWH, Stamp, apply_edit, result_of
+from saccade.annotation.edits import (
+    ItemEdits,
+    ObjectState,
+    SizeWH,
+    Stamp,
+    apply_edit,
+    resolve_class,
+    result_of,
+)
 from saccade.annotation.items import BaseItem
 from saccade.annotation.records import (
     AppliedEdit,
@@ -180,6 +188,7 @@ def _repeated(edit: Edit, logged: AppliedEdit, author: Author) -> EditResult:
 
 def item_from_base(key: str, base_item: BaseItem, classes: Iterable[LabelClass]) -> ItemEdits:
     """Return an item without edits."""
+    classes = list(classes)
     ids = {label_class.dataset_name: label_class.id for label_class in classes if label_class.successor is None}
     item = ItemEdits(key, base_item.state, is_changed=True)
     for order, obj in enumerate(base_item.objects or ()):
@@ -194,9 +203,33 @@ def item_from_base(key: str, base_item: BaseItem, classes: Iterable[LabelClass])
             IMPORTED,
             is_changed=True,
         )
+    _add_predictions(item, base_item, {label_class.id: label_class for label_class in classes})
     item.count = len(item.objects)
     item.next_order = float(item.count)
     return item
+
+
+def _add_predictions(item: ItemEdits, base_item: BaseItem, classes: Mapping[str, LabelClass]) -> None:
+    """Add the predicted objects of an item without labels; without those whose class was deleted in the set."""
+    source = base_item.prediction
+    if source is None:
+        return
+    for obj in base_item.predicted:
+        label_class = resolve_class(source.classes.get(obj.class_name), classes)
+        if label_class is None or label_class.deleted:
+            continue
+        item.objects[obj.id] = ObjectState(
+            obj.id,
+            label_class.id,
+            geometry_to_json(obj.geometry),
+            dict(obj.attributes),
+            obj.score,
+            obj.track,
+            float(len(item.objects)),
+            source.model,
+            is_changed=True,
+            accepted=False,
+        )
 
 
 # Reading
@@ -309,6 +342,7 @@ def _object_state(row: RowMapping) -> ObjectState:
         row["deleted"],
         {name: Stamp(*stamp) for name, stamp in row["stamps"].items()},
         is_stored=True,
+        accepted=row["accepted"],
     )
 
 
@@ -425,6 +459,7 @@ def _object_values(set_id: int, item: str, obj: ObjectState) -> dict[str, Any]:
         "order": obj.order,
         "source": obj.source,
         "deleted": obj.deleted,
+        "accepted": obj.accepted,
         "stamps": obj.stamps,
     }
 

@@ -4,8 +4,9 @@ The last writer wins, field by field: an edit replaces the value of each of its 
 The author learns which changes of others were replaced. A deletion wins over a change: the change is applied to the
 deleted object, and appears if that is restored.
 
-Fields of an object: ``class`` (id of a class), ``geometry``, ``attributes.NAME``, ``score``, ``track``, ``order`` and,
-for new objects, ``attributes`` and ``source``. Fields of an item: ``state`` and ``reason``.
+Fields of an object: ``class`` (id of a class), ``geometry``, ``attributes.NAME``, ``score``, ``track``, ``order``,
+``accepted`` (of a prediction) and, for new objects, ``attributes`` and ``source``. Fields of an item:
+``state`` and ``reason``.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class ObjectState:
     stamps: dict[str, Stamp] = field(default_factory=dict)
     is_stored: bool = False
     is_changed: bool = False
+    accepted: bool = True
 
     def to_fields(self) -> Fields:
         """Return the fields with which a new object would be the same."""
@@ -78,6 +80,7 @@ class ObjectState:
             "track": self.track,
             "order": self.order,
             "source": self.source,
+            "accepted": self.accepted,
         }
 
     def to_object(self) -> LabelObject:
@@ -91,6 +94,7 @@ class ObjectState:
             self.order,
             self.source,
             self.deleted,
+            self.accepted,
         )
 
     def get(self, name: str) -> Any:
@@ -272,6 +276,7 @@ def _put(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change:
         fields["order"],
         fields["source"],
         is_stored=stored,
+        accepted=fields["accepted"],
     )
     item.count += 1
     item.next_order = max(item.next_order, math.floor(fields["order"]) + 1.0)
@@ -281,6 +286,7 @@ def _put(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change:
         "score",
         "track",
         "order",
+        "accepted",
         *(ATTRIBUTE_PREFIX + name for name in fields["attributes"]),
     )
     return _Change(fields, {}, names)
@@ -386,7 +392,7 @@ def validate_new_object(fields: Mapping[str, Any], rules: EditRules, order: floa
     Raises:
         RefusedError: a field is missing, unknown or not valid.
     """
-    known = {"class", "geometry", "attributes", "score", "track", "order", "source"}
+    known = {"class", "geometry", "attributes", "score", "track", "order", "source", "accepted"}
     if unknown := fields.keys() - known:
         raise RefusedError("invalid-edit", f"An object has no field '{_excerpt(min(unknown))}'.")
     label_class = _usable_class(fields.get("class"), rules.classes)
@@ -408,6 +414,7 @@ def validate_new_object(fields: Mapping[str, Any], rules: EditRules, order: floa
         "track": _text("track", fields.get("track")),
         "order": order if fields.get("order") is None else _number("order", fields["order"]),
         "source": source,
+        "accepted": _boolean("accepted", fields.get("accepted", True)),
     }
 
 
@@ -438,6 +445,8 @@ def validate_patch(fields: Mapping[str, Any], rules: EditRules, obj: ObjectState
             validated[name] = _text(name, value)
         elif name == "order":
             validated[name] = _number(name, value)
+        elif name == "accepted":
+            validated[name] = _boolean(name, value)
         elif name.startswith(ATTRIBUTE_PREFIX):
             attribute = _attribute_name(name.removeprefix(ATTRIBUTE_PREFIX))
             validated[name] = None if value is None else _attribute_value(attribute, value, label_class, rules)
@@ -498,6 +507,12 @@ def _number(name: str, value: object) -> float:
 
 def _optional_number(name: str, value: object) -> float | None:
     return None if value is None else _number(name, value)
+
+
+def _boolean(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise RefusedError("invalid-edit", f"The field '{name}' is true or false, not {_excerpt(value)}.")
+    return value
 
 
 def _text(name: str, value: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from cachetools import LRUCache
 
+from saccade.annotation.predictions import Predictions, PredictionSource
 from saccade.annotation.records import ItemState, Start
 from saccade.core.objects import Objects
 from saccade.core.query import nodes
@@ -43,10 +44,14 @@ class BaseItem:
     Attributes:
         base: number of that version.
         objects: its objects; None if it is not labelled.
+        predicted: the objects that a model predicts for it, if it is not labelled.
+        prediction: where these come from; None without predictions.
     """
 
     base: int
     objects: Objects | None
+    predicted: Objects = ()
+    prediction: PredictionSource | None = None
 
     @property
     def state(self) -> ItemState:
@@ -64,16 +69,24 @@ class SetItems:
         column: the labelled column; the base need not have it.
         query: condition on the items of ``source``; None for all.
         start: "empty" ignores the labels of the base.
+        predictions: the objects with which items start that the base has no labels of; None without.
     """
 
     def __init__(
-        self, source: DatasetVersion, base: DatasetVersion, column: str, query: str | None, start: Start
+        self,
+        source: DatasetVersion,
+        base: DatasetVersion,
+        column: str,
+        query: str | None,
+        start: Start,
+        predictions: Predictions | None = None,
     ) -> None:
         self.source = source
         self.base = base
         self.column = column
         self._query = query
-        self._has_labels = start == "labels" and column in base.schema
+        self._has_labels = start != "empty" and column in base.schema
+        self._predictions = predictions
         self._lock = Lock()
         self._items: OrderedDict[str, BaseItem | None] = OrderedDict()
         self._image_sizes: LRUCache[str, tuple[int, int] | None] = LRUCache(_MAX_CACHED_SIZES)
@@ -150,7 +163,10 @@ class SetItems:
         if index is None or base_keys is None or states is None:
             return False
         place = index.get(key)
-        return place is None or key not in base_keys or states[place] != _LABELLED
+        if place is None or key not in base_keys:
+            return True
+        is_read = states[place] == _LABELLED or (states[place] != _EMPTY and self._predictions is not None)
+        return not is_read
 
     def _read_base_item(self, key: str) -> BaseItem | None:
         place = self.index_of(key)
@@ -161,17 +177,23 @@ class SetItems:
                 return None
             # Most items that are labelled have no objects yet, and reading the version takes milliseconds.
             if self.states[place] != _LABELLED:
-                return BaseItem(self.base.number, () if self.states[place] == _EMPTY else None)
+                return self._with_predictions(key, () if self.states[place] == _EMPTY else None)
         # Found by its key alone: the index of all keys is large.
         columns = self._columns(with_image=False)
         rows = self.base.snapshot.find_by_key(key, [KEY, *columns])
         items = decode_batch(rows, self.base.schema.select(columns).columns)
-        return BaseItem(self.base.number, items[0].values.get(self.column)) if items else None
+        return self._with_predictions(key, items[0].values.get(self.column)) if items else None
+
+    def _with_predictions(self, key: str, objects: Objects | None) -> BaseItem:
+        if objects is not None or self._predictions is None:
+            return BaseItem(self.base.number, objects)
+        return BaseItem(self.base.number, None, self._predictions.objects(key), self._predictions.source)
 
     def base_values(self, keys: Sequence[str]) -> dict[str, BaseItem]:
         """Return items as they are in the base, by key; without those that the base does not have."""
         return {
-            item.key: BaseItem(self.base.number, item.values.get(self.column)) for item in self._read_base(keys, False)
+            item.key: self._with_predictions(item.key, item.values.get(self.column))
+            for item in self._read_base(keys, False)
         }
 
     def base_pages(self, keys: Sequence[str]) -> dict[str, Item]:
@@ -200,6 +222,19 @@ class SetItems:
             if any(key not in self._image_sizes for key in keys):
                 return None
             return {key: self._image_sizes[key] for key in keys}
+
+    def object_counts(self, pages: Mapping[str, Item]) -> dict[str, int]:
+        """Return the number of objects of items without edits, by key.
+
+        Args:
+            pages: items of the base, from :meth:`base_pages`.
+        """
+        values = {key: item.values.get(self.column) for key, item in pages.items()}
+        counts = {key: len(objects) for key, objects in values.items() if objects is not None}
+        if self._predictions is not None:
+            unlabelled = [key for key, objects in values.items() if objects is None]
+            counts |= {key: len(objects) for key, objects in self._predictions.objects_of(unlabelled).items()}
+        return counts
 
     def _read_base(self, keys: Sequence[str], with_image: bool) -> Iterable[Item]:
         columns = self._columns(with_image)

@@ -26,6 +26,14 @@ from saccade.annotation.edit_log import (
     read_objects,
 )
 from saccade.annotation.items import STATES, BaseItem, SetItems, States
+from saccade.annotation.predictions import (
+    Predictions,
+    PredictionSource,
+    check_min_score,
+    model_of,
+    prediction_column,
+    used_classes,
+)
 from saccade.annotation.records import (
     AppliedEdit,
     AttributeSpec,
@@ -131,6 +139,8 @@ class LabelSets:
         start: Start = "labels",
         query: str | None = None,
         classes: Sequence[str] = (),
+        predictions: str | None = None,
+        min_score: float = 0.0,
         author: Author = Author(),  # noqa: B008 (immutable)
     ) -> LabelSet:
         """Create a label set.
@@ -139,20 +149,28 @@ class LabelSets:
             name: its name.
             dataset: the dataset, or ``NAME@BRANCH``, or a version: its branch gets the commits.
             column: the column of objects to label; the first commit adds it if the dataset does not have it.
-            start: "labels" starts with the labels of the dataset, "empty" without any.
+            start: "labels" starts with the labels of the dataset, "empty" without any, "predictions" with those of a
+                model where the dataset has no labels.
             query: condition on the items to label; None for all.
             classes: names of classes to add to those of the column.
+            predictions: the dataset version with the predictions, ``NAME`` or ``NAME@VERSION``; items are matched by
+                key, classes by name, and classes that the column does not have are added.
+            min_score: predictions with a lower score are left out.
             author: who creates it.
 
         Raises:
             ConflictError: there is a label set of that name.
-            InvalidValueError: a name, the column or ``start`` is not valid.
+            InvalidValueError: a name, the column, ``start`` or ``min_score`` is not valid, or no unlabelled item has
+                predictions.
             NotFoundError: there is no such version.
             QueryError: the query is invalid.
         """
         check_name("label set", name)
         if start not in get_args(Start):
-            raise InvalidValueError(f"A label set starts with 'labels' or 'empty', not {start!r}.")
+            raise InvalidValueError(f"A label set starts with 'labels', 'empty' or 'predictions', not {start!r}.")
+        if (predictions is not None) != (start == "predictions"):
+            raise InvalidValueError("The start 'predictions' needs predictions, and no other start has them.")
+        check_min_score(min_score)
         dataset_name, selector = split_ref(dataset)
         with self._catalog.read_tx() as session:
             dataset_row = find_dataset(session, dataset_name)
@@ -164,9 +182,30 @@ class LabelSets:
                 branch = selector
             find_branch(session, dataset_row, branch)
         version = self._open_version(format_ref(dataset_name, number))
-        label_classes = _initial_classes(_label_column(version.schema, column), classes)
+        target = _label_column(version.schema, column)
+        added = [ClassInfo(class_name) for class_name in classes]
+        prediction_version = None if predictions is None else self._open_exact(predictions)
+        if prediction_version is not None:
+            predicted = prediction_column(prediction_version, column)
+            # Predictions may have the former names of classes that were renamed or merged since.
+            names = {info.name: target.resolve_class(info.name) for info in predicted.classes}
+            new = [info for info in used_classes(prediction_version, predicted) if names[info.name] is None]
+            added = [*new, *added]
+        label_classes = _initial_classes(target, added)
         if query is not None:
             version.positions_where(query)  # an error names the mistake
+        prediction = None
+        if prediction_version is not None:
+            ids = {label_class.name: label_class.id for label_class in label_classes}
+            prediction = PredictionSource(
+                prediction_version.ref,
+                predicted.name,
+                model_of(prediction_version),
+                min_score,
+                {name: ids[current or name] for name, current in names.items() if (current or name) in ids},
+            )
+            items = SetItems(version, version, column, query, start)
+            _check_predictions(items, Predictions(prediction_version, prediction))
         try:
             with self._catalog.write_tx() as session:
                 dataset_row = find_dataset(session, dataset_name)
@@ -181,6 +220,11 @@ class LabelSets:
                     query=query,
                     source=number,
                     base=number,
+                    predictions=None if prediction is None else prediction.ref,
+                    prediction_column=None if prediction is None else prediction.column,
+                    prediction_model=None if prediction is None else prediction.model,
+                    prediction_classes=None if prediction is None else dict(prediction.classes),
+                    min_score=None if prediction is None else prediction.min_score,
                     author_id=author.id,
                     author=author.name,
                 )
@@ -191,6 +235,13 @@ class LabelSets:
         except IntegrityError:
             raise ConflictError(f"There is already a label set '{name}'.", hint="Choose another name.") from None
         return self.get(name)
+
+    def _open_exact(self, ref: str) -> DatasetVersion:
+        """Open a version by a reference such as ``NAME`` or ``NAME@VERSION``."""
+        name, selector = split_ref(ref)
+        with self._catalog.read_tx() as session:
+            number = find_version(session, find_dataset(session, name), selector).number
+        return self._open_version(format_ref(name, number))
 
     def list(self) -> LabelSetList:
         """List the label sets by name."""
@@ -219,7 +270,7 @@ class LabelSets:
             dataset_row.name,
             row.branch,
             row.column,
-            "empty" if row.start == "empty" else "labels",
+            _start_of(row),
             row.query,
             format_ref(dataset_row.name, row.source),
             format_ref(dataset_row.name, row.base),
@@ -231,6 +282,9 @@ class LabelSets:
             row.created,
             classes,
             has_uncommitted_classes=bool(changed_classes(classes, _label_column(schema, row.column))),
+            predictions=row.predictions,
+            prediction_model=row.prediction_model,
+            min_score=row.min_score,
         )
         states = self._states(self.open(name))
         counts = np.bincount(states, minlength=len(STATES)).tolist()
@@ -298,10 +352,22 @@ class LabelSets:
         if items is None:
             source = self._open_version(format_ref(dataset, row.source))
             base = source if row.base == row.source else self._open_version(format_ref(dataset, row.base))
-            items = SetItems(source, base, row.column, row.query, "empty" if row.start == "empty" else "labels")
+            items = SetItems(source, base, row.column, row.query, _start_of(row), self._predictions(row))
             with self._lock:
                 items = self._items.setdefault(key, items)
         return items
+
+    def _predictions(self, row: LabelSetRow) -> Predictions | None:
+        if row.predictions is None:
+            return None
+        source = PredictionSource(
+            row.predictions,
+            str(row.prediction_column),
+            str(row.prediction_model),
+            row.min_score or 0.0,
+            row.prediction_classes or {},
+        )
+        return Predictions(self._open_version(source.ref), source)
 
     def _current_items(self, set_id: int) -> SetItems | None:
         with self._catalog.read_tx() as session:
@@ -358,6 +424,7 @@ class LabelSets:
         items = label_set.items
         keys = items.keys(indices)
         pages = items.base_pages(keys)
+        counts = items.object_counts(pages)
         with self._catalog.read_tx() as session:
             edited = read_items(session, label_set.id, keys)
         summaries = []
@@ -371,7 +438,7 @@ class LabelSets:
                     index,
                     STATES[int(states[index])] if edits is None else edits.state,
                     None if edits is None else edits.reason,
-                    len(values.get(label_set.column) or ()) if edits is None else edits.count,
+                    counts.get(key, 0) if edits is None else edits.count,
                     None if edits is None else edits.updated,
                     "" if edits is None else edits.updated_by,
                     None if image is None else image.width,
@@ -635,6 +702,29 @@ def find_label_set(session: Session, name: str) -> LabelSetRow:
     return row
 
 
+def _start_of(row: LabelSetRow) -> Start:
+    return "empty" if row.start == "empty" else "predictions" if row.start == "predictions" else "labels"
+
+
+def _check_predictions(items: SetItems, predictions: Predictions) -> None:
+    """Check that items which start with predictions have some.
+
+    Raises:
+        InvalidValueError: all items have labels, or none has predictions.
+    """
+    unlabelled = np.flatnonzero(items.states == STATES.index(ItemState.UNLABELLED))
+    if not len(unlabelled):
+        raise InvalidValueError(
+            f"All {len(items):,} items have labels in the column '{items.column}', which predictions do not replace.",
+            hint="Label another column to correct predictions of labelled items: it is created with the first commit.",
+        )
+    if not predictions.count_items(items.keys(unlabelled)):
+        raise InvalidValueError(
+            f"{predictions.source.ref} has none of the {len(unlabelled):,} unlabelled items of {items.source.ref}.",
+            hint="Items are matched by their keys. Predict on the dataset that you label.",
+        )
+
+
 # Classes
 
 
@@ -654,13 +744,14 @@ def _label_column(schema: Schema, name: str) -> Column:
     return schema[name]
 
 
-def _initial_classes(column: Column, names: Sequence[str]) -> list[LabelClass]:
+def _initial_classes(column: Column, added: Sequence[ClassInfo]) -> list[LabelClass]:
     """Return the classes of a new set: those of the column, then new ones; the first nine get hotkeys."""
+    new = {info.name: info for info in reversed(added)}
     infos = [*column.classes]
-    for name in dict.fromkeys(names):
+    for name in dict.fromkeys(info.name for info in added):
         check_class_name(name)
         if name not in column.class_names:
-            infos.append(ClassInfo(name))
+            infos.append(new[name])
     ids = {info.name: f"c{number}" for number, info in enumerate(infos, 1)}
     colors = palette(ids)
     return [

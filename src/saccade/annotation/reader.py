@@ -120,7 +120,8 @@ class LabelSetReader:
             objects = list(item_from_base(key, base_item, self.classes).objects.values())
         elif edited.state not in _EXPORTED_STATES:
             return None
-        value = to_core_objects((obj.to_object() for obj in objects), self._names)
+        # Predictions that are not accepted yet are no labels.
+        value = to_core_objects((obj.to_object() for obj in objects if obj.accepted), self._names)
         is_begun = edited is not None and edited.state is ItemState.IN_PROGRESS and base_item.objects is None
         return None if is_begun and not value else value
 

@@ -12,7 +12,7 @@ from saccade.core.errors import InvalidValueError, suggest
 from saccade.core.geometry_json import geometry_from_json
 from saccade.core.objects import Object, Objects
 
-Start = Literal["labels", "empty"]
+Start = Literal["labels", "empty", "predictions"]
 EditKind = Literal["put", "patch", "delete", "restore", "state"]
 EditStatus = Literal["applied", "unchanged", "refused"]
 Fields = dict[str, Any]
@@ -109,6 +109,9 @@ class LabelSet:
         items: number of items.
         states: number of items in each state.
         has_uncommitted_classes: whether classes were changed since the last commit.
+        predictions: exact reference of the version with the predictions that it starts with; None without.
+        prediction_model: reference of the model that made them.
+        min_score: predictions with a lower score are left out.
     """
 
     name: str
@@ -129,6 +132,9 @@ class LabelSet:
     items: int = 0
     states: Mapping[ItemState, int] = field(default_factory=dict)
     has_uncommitted_classes: bool = False
+    predictions: str | None = None
+    prediction_model: str | None = None
+    min_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ class LabelObject:
         geometry: as JSON; see :mod:`saccade.core.geometry_json`.
         order: objects are drawn, and stored in versions, in ascending order.
         source: "manual", "import", or the reference of a model.
+        accepted: False for a prediction that is not decided yet: it is shown, but not committed.
     """
 
     id: str
@@ -151,6 +158,7 @@ class LabelObject:
     order: float
     source: str
     deleted: bool = False
+    accepted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from saccade.cli.options import (
 
 if TYPE_CHECKING:
     from saccade.annotation.commit import Preference
-    from saccade.annotation.records import LabelSet
+    from saccade.annotation.records import LabelSet, Start
     from saccade.core.merge import MergeConflictError
 
 app = typer.Typer(
@@ -40,7 +40,14 @@ def create(
     dataset: Annotated[
         str, typer.Argument(help="NAME, NAME@BRANCH, or NAME@VERSION for an older state.", show_default=False)
     ],
-    start: Annotated[str, typer.Option(help="Start with the labels of the dataset, or empty.")] = "labels",
+    start: Annotated[
+        str, typer.Option(help="Start with the 'labels' of the dataset, 'empty', or with 'predictions'.")
+    ] = "labels",
+    predictions: Annotated[
+        str | None,
+        typer.Option(help="NAME[@VERSION] that 'saccade predict --dataset' wrote.", show_default=False),
+    ] = None,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out predictions with a lower score.")] = 0.0,
     query: Annotated[str | None, typer.Option(help="Only the items that match this query.", show_default=False)] = None,
     column: Annotated[str, typer.Option(help="Column of objects; added if the dataset does not have it.")] = "objects",
     class_name: Annotated[
@@ -59,17 +66,25 @@ def create(
     from saccade.core.errors import InvalidValueError
     from saccade.store.workspace import Workspace
 
-    if start not in ("labels", "empty"):
-        raise InvalidValueError(f"A label set starts with 'labels' or 'empty', not '{start}'.")
+    starts: dict[str, Start] = {"labels": "labels", "empty": "empty", "predictions": "predictions"}
+    if start not in starts:
+        raise InvalidValueError(f"A label set starts with 'labels', 'empty' or 'predictions', not '{start}'.")
+    if (start == "predictions") != (predictions is not None):
+        raise InvalidValueError(
+            "--start predictions and --predictions belong together.",
+            hint="saccade labels create NAME DATASET --start predictions --predictions NAME@VERSION",
+        )
     with Workspace.find(workspace_path) as workspace:
         label_set = create_label_set(
             LabelSets(workspace),
             name,
             dataset,
             column=column,
-            start="empty" if start == "empty" else "labels",
+            start=starts[start],
             query=query,
             classes=class_name or (),
+            predictions=predictions,
+            min_score=min_score,
         )
     if as_json:
         print_json(set_to_json(label_set))
@@ -119,6 +134,10 @@ def status(name: NameArgument, workspace_path: WorkspaceOption = None, as_json: 
         return
     print_message(f"Label set {escape(name)}: column {escape(label_set.column)} of {escape(label_set.base)}")
     print_message(f"Commits go to {escape(label_set.dataset)}@{escape(label_set.branch)}.")
+    if label_set.predictions is not None:
+        model = escape(str(label_set.prediction_model))
+        scores = f"scores from {label_set.min_score or 0:g}"
+        print_message(f"Starts with the predictions {escape(label_set.predictions)} of {model}, {scores}.")
     print_table(["State", "Items"], [[str(state), count] for state, count in label_set.states.items()])
     classes = [
         [entry.id, entry.name, entry.color, entry.hotkey, "deleted" if entry.deleted else ""]

@@ -2893,10 +2893,11 @@ export interface components {
          * @description An edit.
          *
          *     ``id`` is made by the client, so that the edit can be sent again. ``put`` creates an object with the fields
-         *     ``class``, ``geometry``, ``attributes``, ``score``, ``track``, ``order`` and ``source``. ``patch`` changes any of
-         *     ``class``, ``geometry``, ``score``, ``track``, ``order`` and ``attributes.NAME``. ``delete`` and ``restore`` have no
-         *     fields. ``state`` sets the ``state`` and ``reason`` of the item; ``object`` is null then. ``base`` is the number of
-         *     the last edit that the client had seen, ``group`` the id of the act that is undone as one.
+         *     ``class``, ``geometry``, ``attributes``, ``score``, ``track``, ``order``, ``source`` and ``accepted``. ``patch``
+         *     changes any of ``class``, ``geometry``, ``score``, ``track``, ``order``, ``accepted`` and ``attributes.NAME``.
+         *     ``delete`` and ``restore`` have no fields. ``state`` sets the ``state`` and ``reason`` of the item; ``object`` is
+         *     null then. ``base`` is the number of the last edit that the client had seen, ``group`` the id of the act that is
+         *     undone as one.
          */
         EditRequest: {
             /**
@@ -3758,8 +3759,12 @@ export interface components {
         /**
          * LabelObjectResponse
          * @description An object. ``class`` is the id of a class; objects are drawn in ascending ``order``.
+         *
+         *     ``accepted`` is false for a prediction that is not decided yet: commits leave it out.
          */
         LabelObjectResponse: {
+            /** Accepted */
+            accepted: boolean;
             /** Attributes */
             attributes: {
                 [key: string]: unknown;
@@ -3786,6 +3791,9 @@ export interface components {
         /**
          * LabelSetCreate
          * @description A new label set of a dataset (``cells``), of a branch (``cells@review``) or of a version (``cells@3``).
+         *
+         *     The start ``predictions`` needs ``predictions``, the dataset version that a model wrote: unlabelled items get its
+         *     objects, except those with a score below ``min_score``.
          */
         LabelSetCreate: {
             /**
@@ -3800,8 +3808,15 @@ export interface components {
             column: string;
             /** Dataset */
             dataset: string;
+            /**
+             * Min Score
+             * @default 0
+             */
+            min_score: number;
             /** Name */
             name: string;
+            /** Predictions */
+            predictions?: string | null;
             /** Query */
             query?: string | null;
             /**
@@ -3809,7 +3824,7 @@ export interface components {
              * @default labels
              * @enum {string}
              */
-            start: "labels" | "empty";
+            start: "labels" | "empty" | "predictions";
         };
         /**
          * LabelSetList
@@ -3824,7 +3839,8 @@ export interface components {
          * @description A label set.
          *
          *     ``source`` is the version whose items it has, ``base`` the one that edits are based on. ``seq`` is the number of the
-         *     last edit, ``committed_seq`` that of the last edit in ``base``.
+         *     last edit, ``committed_seq`` that of the last edit in ``base``. ``predictions`` is the version with the predictions
+         *     that it starts with, ``prediction_model`` the model that made them.
          */
         LabelSetResponse: {
             /** Author */
@@ -3850,8 +3866,14 @@ export interface components {
             has_uncommitted_classes: boolean;
             /** Items */
             items: number;
+            /** Min Score */
+            min_score: number | null;
             /** Name */
             name: string;
+            /** Prediction Model */
+            prediction_model: string | null;
+            /** Predictions */
+            predictions: string | null;
             /** Query */
             query: string | null;
             /** Seq */
@@ -3862,7 +3884,7 @@ export interface components {
              * Start
              * @enum {string}
              */
-            start: "labels" | "empty";
+            start: "labels" | "empty" | "predictions";
             states: components["schemas"]["ItemStates"];
             /** Uncommitted Edits */
             uncommitted_edits: number;

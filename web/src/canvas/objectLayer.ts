@@ -87,12 +87,15 @@ export class ObjectLayer {
   setIndex(index: ObjectIndex, objects: readonly ImageObject[]): void {
     this.spatialIndex = null
     this.index = index
+    this.hasPredictions = false
+    this.notePredictions(objects)
     this.setIsDirect(isFewToDraw(objects))
     this.isStale = true
   }
 
   /** Draws parts of the bitmap again, because objects of the index have changed there. Areas are in pixels of the image. */
   invalidate(areas: readonly ImageObject['bounds'][], objects: readonly ImageObject[]): void {
+    this.notePredictions(objects)
     this.setIsDirect(isFewToDraw(objects))
     if (this.isDirect) return
     // What is being drawn in slices may already have passed these areas.
@@ -100,14 +103,21 @@ export class ObjectLayer {
     if (this.bitmap) for (const area of areas) this.repair(this.bitmap, area)
   }
 
+  /** Whether predictions, which always have labels, have been drawn. */
+  private hasPredictions = false
+
   private setIsDirect(isDirect: boolean): void {
     this.isDirect = isDirect
     if (isDirect) this.clear()
   }
 
+  private notePredictions(objects: readonly ImageObject[]): void {
+    this.hasPredictions ||= objects.some(({ accepted }) => accepted === false)
+  }
+
   private repair(bitmap: Bitmap, [x1, y1, x2, y2]: ImageObject['bounds']): void {
     const { canvas, context, pixelRatio, view } = bitmap
-    const reach = this.style.hasLabels ? LABEL_REACH : 0
+    const reach = this.style.hasLabels || this.hasPredictions ? LABEL_REACH : 0
     const left = Math.max(0, Math.floor((view.x + x1 * view.scale - OVERDRAW) * pixelRatio))
     const top = Math.max(0, Math.floor((view.y + y1 * view.scale - OVERDRAW) * pixelRatio))
     const right = Math.min(canvas.width, Math.ceil((view.x + x2 * view.scale + OVERDRAW + reach) * pixelRatio))
@@ -210,9 +220,10 @@ export class ObjectLayer {
   }
 
   private labelled(objects: readonly ImageObject[], view: ViewTransform, isDense: boolean): readonly ImageObject[] {
-    if (!this.style.hasLabels) return []
-    if (!isDense) return objects
-    return objects.filter(({ bounds: [x1, , x2] }) => (x2 - x1) * view.scale >= MIN_LABEL_WIDTH)
+    // The score of a prediction is what its reader decides by.
+    const labelled = this.style.hasLabels ? objects : objects.filter(({ accepted }) => accepted === false)
+    if (!isDense) return labelled
+    return labelled.filter(({ bounds: [x1, , x2] }) => (x2 - x1) * view.scale >= MIN_LABEL_WIDTH)
   }
 
   /** Draws a bitmap for a view, unless one is being drawn: then the next one begins when that is finished. */

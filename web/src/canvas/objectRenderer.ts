@@ -20,6 +20,9 @@ const SELECTED_FILL_OPACITY = 0.3
 const MIN_POLYGON_OPACITY = 0.22
 const MASK_OPACITY = 0.45
 const LABEL_HEIGHT = 16
+/** Of the outline of a prediction that is not decided yet, in screen pixels. */
+const PREDICTION_DASH = [7, 5]
+const PREDICTION_FILL_FACTOR = 0.4
 
 /** A mask has no outline, so it is less transparent than other areas. */
 const MASK_FACTOR = 1.8
@@ -45,6 +48,17 @@ export function drawObjects(context: Context, objects: readonly ImageObject[], v
 }
 
 export function drawObject(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
+  if (object.accepted !== false) {
+    drawShape(context, object, view, style, [])
+    return
+  }
+  context.setLineDash(PREDICTION_DASH)
+  drawShape(context, object, view, { ...style, fillOpacity: (style.fillOpacity ?? FILL_OPACITY) * PREDICTION_FILL_FACTOR }, PREDICTION_DASH)
+  context.setLineDash([])
+}
+
+/** @param dash - of the outline, in screen pixels; the context has it already. */
+function drawShape(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle, dash: readonly number[]): void {
   const color = classColor(object.class, style.classes)
   const isSelected = style.selectedId === object.id
   const toScreen = ([x, y]: Point): Point => [view.x + x * view.scale, view.y + y * view.scale]
@@ -75,6 +89,7 @@ export function drawObject(context: Context, object: ImageObject, view: ViewTran
       context.translate(view.x, view.y)
       context.scale(view.scale, view.scale)
       context.lineWidth = lineWidth / view.scale
+      if (dash.length) context.setLineDash(dash.map((length) => length / view.scale))
       context.globalAlpha = style.fillOpacity ?? Math.max(opacity, MIN_POLYGON_OPACITY)
       context.fill(path, 'evenodd') // rings inside rings are holes
       context.globalAlpha = 1

@@ -21,6 +21,8 @@ export interface ImageObject {
   geometry: Geometry
   bounds: [number, number, number, number]
   attributes: Record<string, unknown>
+  /** False for a prediction that is not decided yet. */
+  accepted?: boolean
 }
 
 /** How the objects of a class are drawn. `skeleton` holds pairs of keypoint indices. */

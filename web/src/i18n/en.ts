@@ -5,7 +5,8 @@ import { datasets } from './en/datasets'
 import { integrations } from './en/integrations'
 import { labelling } from './en/labelling'
 import { models } from './en/models'
+import { prelabels } from './en/prelabels'
 import { search } from './en/search'
 import { work } from './en/work'
 
-export const en = { ...common, ...access, ...datasets, ...search, ...models, ...work, ...integrations, ...labelling }
+export const en = { ...common, ...access, ...datasets, ...search, ...models, ...work, ...integrations, ...labelling, ...prelabels }

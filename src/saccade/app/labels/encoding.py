@@ -39,6 +39,9 @@ def set_to_json(label_set: LabelSet) -> dict[str, Any]:
         "column": label_set.column,
         "start": label_set.start,
         "query": label_set.query,
+        "predictions": label_set.predictions,
+        "prediction_model": label_set.prediction_model,
+        "min_score": label_set.min_score,
         "source": label_set.source,
         "base": label_set.base,
         "classes": [class_to_json(label_class) for label_class in label_set.classes],
@@ -65,6 +68,7 @@ def object_to_json(obj: LabelObject) -> dict[str, Any]:
         "order": obj.order,
         "source": obj.source,
         "deleted": obj.deleted,
+        "accepted": obj.accepted,
     }
 
 

@@ -22,10 +22,22 @@ def create_label_set(
     start: Start = "labels",
     query: str | None = None,
     classes: Sequence[str] = (),
+    predictions: str | None = None,
+    min_score: float = 0.0,
     author: Author = COMMAND_LINE,
 ) -> LabelSet:
     """Create a label set; see :meth:`saccade.annotation.label_sets.LabelSets.create`."""
-    return label_sets.create(name, dataset, column=column, start=start, query=query, classes=classes, author=author)
+    return label_sets.create(
+        name,
+        dataset,
+        column=column,
+        start=start,
+        query=query,
+        classes=classes,
+        predictions=predictions,
+        min_score=min_score,
+        author=author,
+    )
 
 
 def delete_label_set(label_sets: LabelSets, name: str, *, force: bool = False) -> None:

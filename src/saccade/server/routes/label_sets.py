@@ -85,6 +85,8 @@ def create_label_set(body: LabelSetCreate, sets: Sets, principal: CurrentUser) -
         start=body.start,
         query=body.query,
         classes=body.classes,
+        predictions=body.predictions,
+        min_score=body.min_score,
         author=_author(principal),
     )
     return JSONResponse(set_to_json(label_set), 201)

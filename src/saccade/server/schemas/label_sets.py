@@ -20,13 +20,19 @@ Key = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class LabelSetCreate(RequestModel):
-    """A new label set of a dataset (``cells``), of a branch (``cells@review``) or of a version (``cells@3``)."""
+    """A new label set of a dataset (``cells``), of a branch (``cells@review``) or of a version (``cells@3``).
+
+    The start ``predictions`` needs ``predictions``, the dataset version that a model wrote: unlabelled items get its
+    objects, except those with a score below ``min_score``.
+    """
 
     name: Name
     dataset: Annotated[str, Field(max_length=500)]
     column: Name = "objects"
-    start: Literal["labels", "empty"] = "labels"
+    start: Literal["labels", "empty", "predictions"] = "labels"
     query: Annotated[str, Field(max_length=4000)] | None = None
+    predictions: Annotated[str, Field(max_length=500)] | None = None
+    min_score: float = Field(0.0, ge=0, le=1)
     classes: list[Name] = Field(default=[], max_length=1000)
 
 
@@ -98,15 +104,19 @@ class LabelSetResponse(ResponseModel):
     """A label set.
 
     ``source`` is the version whose items it has, ``base`` the one that edits are based on. ``seq`` is the number of the
-    last edit, ``committed_seq`` that of the last edit in ``base``.
+    last edit, ``committed_seq`` that of the last edit in ``base``. ``predictions`` is the version with the predictions
+    that it starts with, ``prediction_model`` the model that made them.
     """
 
     name: str
     dataset: str
     branch: str
     column: str
-    start: Literal["labels", "empty"]
+    start: Literal["labels", "empty", "predictions"]
     query: str | None
+    predictions: str | None
+    prediction_model: str | None
+    min_score: float | None
     source: str
     base: str
     classes: list[LabelClassResponse]
@@ -150,7 +160,10 @@ class LabelItemPage(ResponseModel):
 
 
 class LabelObjectResponse(ResponseModel):
-    """An object. ``class`` is the id of a class; objects are drawn in ascending ``order``."""
+    """An object. ``class`` is the id of a class; objects are drawn in ascending ``order``.
+
+    ``accepted`` is false for a prediction that is not decided yet: commits leave it out.
+    """
 
     id: str
     class_: str = Field(alias="class")
@@ -161,6 +174,7 @@ class LabelObjectResponse(ResponseModel):
     order: float
     source: str
     deleted: bool
+    accepted: bool
 
 
 class LabelItemResponse(ResponseModel):
@@ -186,10 +200,11 @@ class EditRequest(RequestModel):
     """An edit.
 
     ``id`` is made by the client, so that the edit can be sent again. ``put`` creates an object with the fields
-    ``class``, ``geometry``, ``attributes``, ``score``, ``track``, ``order`` and ``source``. ``patch`` changes any of
-    ``class``, ``geometry``, ``score``, ``track``, ``order`` and ``attributes.NAME``. ``delete`` and ``restore`` have no
-    fields. ``state`` sets the ``state`` and ``reason`` of the item; ``object`` is null then. ``base`` is the number of
-    the last edit that the client had seen, ``group`` the id of the act that is undone as one.
+    ``class``, ``geometry``, ``attributes``, ``score``, ``track``, ``order``, ``source`` and ``accepted``. ``patch``
+    changes any of ``class``, ``geometry``, ``score``, ``track``, ``order``, ``accepted`` and ``attributes.NAME``.
+    ``delete`` and ``restore`` have no fields. ``state`` sets the ``state`` and ``reason`` of the item; ``object`` is
+    null then. ``base`` is the number of the last edit that the client had seen, ``group`` the id of the act that is
+    undone as one.
     """
 
     id: Uuid

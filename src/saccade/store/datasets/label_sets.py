@@ -49,8 +49,32 @@ def delete_label_sets(session: Session, dataset: DatasetRow, *, force: bool) -> 
             f"{' …' if len(names) > 5 else ''}.",
             hint="Commit them: saccade labels commit NAME. Or remove the dataset with force (--force): they are lost.",
         )
+    _release_predictions(session, dataset, force=force)
     for row in rows:
         delete_label_set(session, row)
+
+
+def _release_predictions(session: Session, dataset: DatasetRow, *, force: bool) -> None:
+    """Take the predictions of a dataset from the label sets that start with them; decided objects stay.
+
+    Raises:
+        ConflictError: there are such sets, and ``force`` is not set.
+    """
+    is_used = (
+        LabelSetRow.predictions.startswith(f"{dataset.name}@", autoescape=True),
+        LabelSetRow.project_id == dataset.project_id,
+        LabelSetRow.dataset_id != dataset.id,
+    )
+    rows = session.scalars(select(LabelSetRow).where(*is_used).order_by(LabelSetRow.name)).all()
+    if rows and not force:
+        raise ConflictError(
+            f"The dataset '{dataset.name}' has the predictions of the label set '{rows[0].name}'.",
+            hint="Remove it with force (--force); items without edits then start without predictions.",
+        )
+    for row in rows:
+        row.predictions = None
+        row.prediction_classes = None
+    session.flush()
 
 
 def check_no_label_set(session: Session, dataset: DatasetRow, branch: str) -> None:

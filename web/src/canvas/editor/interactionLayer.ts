@@ -36,7 +36,7 @@ export class Drawing {
     const style = { ...this.style, selectedId: object.id }
     const drawn = geometry === object.geometry ? object : { ...object, geometry, bounds: boundsOf(geometry) }
     drawObject(this.context, drawn, this.view, style)
-    if (style.hasLabels) drawLabel(this.context, drawn, this.view, style)
+    if (style.hasLabels || drawn.accepted === false) drawLabel(this.context, drawn, this.view, style)
   }
 
   /** A geometry that is not an object yet. */

@@ -56,9 +56,9 @@ export class Scene {
     this.rebuild()
   }
 
-  isVisible({ id, class: classId, score }: EditorObject): boolean {
+  isVisible({ id, class: classId, score, accepted }: EditorObject): boolean {
     const { hiddenIds, hiddenClasses, minScore } = this.visibility
-    return !hiddenIds.has(id) && !hiddenClasses.has(classId) && (score === null || score >= minScore)
+    return !hiddenIds.has(id) && !hiddenClasses.has(classId) && (accepted !== false || score === null || score >= minScore)
   }
 
   isLocked(id: string): boolean {

@@ -11,6 +11,8 @@ export interface EditorObject {
   track: string | null
   order: number
   source: string
+  /** False for a prediction that is not decided yet: it is drawn dashed, with its label. */
+  accepted?: boolean
 }
 
 export type ObjectFields = Partial<Omit<EditorObject, 'id'>>
@@ -41,7 +43,7 @@ export interface EditorVisibility {
   hiddenIds: Set<string>
   lockedIds: Set<string>
   hiddenClasses: Set<string>
-  /** Objects with a lower score are hidden; those without a score are not. */
+  /** Predictions that are not decided and have a lower score are hidden. */
   minScore: number
 }
 

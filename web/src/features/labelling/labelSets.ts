@@ -36,8 +36,10 @@ export interface NewLabelSet {
   name: string
   dataset: string
   column: string
-  start: 'labels' | 'empty'
+  start: LabelSet['start']
   query: string | null
+  predictions?: string
+  min_score?: number
   classes?: string[]
 }
 

@@ -217,7 +217,7 @@ export const labelling = {
       done: 'done, and on to the next item',
       all: 'all keys',
     },
-    keyGroups: { tools: 'Tools', drawing: 'Drawing', objects: 'Objects', items: 'Items', view: 'View' } as Record<string, string>,
+    keyGroups: { tools: 'Tools', drawing: 'Drawing', objects: 'Objects', predictions: 'Predictions', items: 'Items', view: 'View' } as Record<string, string>,
     actions: {
       'tool-select': 'Select', 'tool-pan': 'Pan', 'tool-box': 'Box', 'tool-rotated-box': 'Rotated box', 'tool-polygon': 'Polygon', 'tool-polyline': 'Polyline',
       'tool-points': 'Points', 'tool-keypoints': 'Keypoints', 'tool-ellipse': 'Ellipse', 'tool-brush': 'Brush', 'tool-eraser': 'Eraser',
@@ -227,7 +227,8 @@ export const labelling = {
       'toggle-lock': 'Lock or unlock', 'toggle-hide': 'Hide or show', undo: 'Undo', redo: 'Redo', 'previous-item': 'Previous item', 'next-item': 'Next item',
       'done-next': 'Done, and next item', 'skip-next': 'Skip, and next item', 'mark-empty': 'Mark as empty', class: 'Choose a class', 'zoom-in': 'Zoom in',
       'zoom-out': 'Zoom out', fit: 'Fit to window', labels: 'Labels', keys: 'This list', join: 'Join areas', slice: 'Slice an area', subtract: 'Subtract from the first area',
-      'brush-smaller': 'Smaller brush', 'brush-larger': 'Larger brush',
+      accept: 'Accept, and next prediction', reject: 'Reject, and next prediction', 'accept-all': 'Accept all visible', 'next-prediction': 'Next prediction',
+      'previous-prediction': 'Previous prediction', 'brush-smaller': 'Smaller brush', 'brush-larger': 'Larger brush',
     } as Record<string, string>,
   },
 }

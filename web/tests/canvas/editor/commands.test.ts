@@ -94,7 +94,7 @@ describe('the order', () => {
 
 describe('selecting by keys', () => {
   it('goes through the objects and begins again, without hidden and locked ones', () => {
-    const session = new Session([...three(), createObject('d', box(1, 1, 5, 5), { score: 0.2 })])
+    const session = new Session([...three(), createObject('d', box(1, 1, 5, 5), { score: 0.2, accepted: false })])
     session.model.setVisibility({ hiddenIds: new Set(), lockedIds: new Set(['b']), hiddenClasses: new Set(), minScore: 0.5 })
     const visited: string[] = []
     for (let count = 0; count < 3; count += 1) {

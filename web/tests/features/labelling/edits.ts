@@ -8,7 +8,7 @@ export const OTHER = 'Ben'
 export function box(id: string, x1 = 0, others: Partial<LabelObject> = {}): LabelObject {
   return {
     id, class: 'cell', geometry: { type: 'box', x1, y1: 0, x2: x1 + 10, y2: 10 }, attributes: {}, score: null, track: null, order: 0, source: 'manual',
-    deleted: false, ...others,
+    deleted: false, accepted: true, ...others,
   }
 }
 

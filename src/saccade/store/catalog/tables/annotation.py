@@ -16,7 +16,9 @@ class LabelSetRow(ProjectScoped, Base):
 
     ``source`` is the version whose items it has, those that match ``query``; ``base`` the version that it was last
     committed as. ``seq`` is the number of the last edit, ``committed_seq`` that of the last edit in ``base``.
-    ``classes_version`` counts the changes of its classes. Ids are never used again: servers cache what they belong to.
+    ``classes_version`` counts the changes of its classes. ``predictions`` is the exact reference of the version with
+    the predictions that it starts with, in ``prediction_column``; ``prediction_classes`` maps their class names to ids.
+    Ids are never used again: servers cache what they belong to.
     """
 
     __tablename__ = "label_sets"
@@ -34,6 +36,11 @@ class LabelSetRow(ProjectScoped, Base):
     seq: Mapped[int] = mapped_column(default=0)
     committed_seq: Mapped[int] = mapped_column(default=0)
     classes_version: Mapped[int] = mapped_column(default=0)
+    predictions: Mapped[str | None] = mapped_column(Text)
+    prediction_column: Mapped[str | None]
+    prediction_model: Mapped[str | None]
+    prediction_classes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    min_score: Mapped[float | None] = mapped_column(Double)
     author_id: Mapped[str] = mapped_column(String(32), default="")
     author: Mapped[str] = mapped_column(default="")
     created: Mapped[datetime] = mapped_column(default=now)
@@ -88,7 +95,7 @@ class LabelItemRow(Base):
 
 
 class LabelObjectRow(Base):
-    """The current state of an object; a deleted one can be restored.
+    """The current state of an object; a deleted one can be restored. A prediction is ``accepted`` or not decided yet.
 
     ``stamps`` maps each edited field to the number and the author (id and name) of its last edit.
     """
@@ -105,6 +112,7 @@ class LabelObjectRow(Base):
     order: Mapped[float] = mapped_column(Double)
     source: Mapped[str]
     deleted: Mapped[bool]
+    accepted: Mapped[bool] = mapped_column(default=True)
     stamps: Mapped[dict[str, Any]]
 
 

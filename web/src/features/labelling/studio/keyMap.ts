@@ -1,10 +1,10 @@
 /** The keys of the labelling studio, in one place so that they can become editable. Those of CVAT and Label Studio where they agree with them. */
 import type { CommandName, ToolName } from '@/canvas/editor'
 
-export type KeyGroup = 'tools' | 'drawing' | 'objects' | 'items' | 'view'
+export type KeyGroup = 'tools' | 'drawing' | 'objects' | 'predictions' | 'items' | 'view'
 export type ActionId =
   | `tool-${ToolName}` | CommandName | 'undo' | 'redo' | 'toggle-lock' | 'toggle-hide' | 'previous-item' | 'next-item' | 'done-next' | 'skip-next' | 'keys'
-  | 'select-next' | 'select-previous' | `class-${number}`
+  | 'select-next' | 'select-previous' | 'accept-all' | `class-${number}`
 
 export interface KeyAction {
   id: ActionId
@@ -29,6 +29,7 @@ export const KEY_MAP: readonly KeyAction[] = [
   { id: 'undo', keys: ['Ctrl+Z'] },
   { id: 'redo', keys: ['Ctrl+Shift+Z', 'Ctrl+Y'] },
   { id: 'delete', keys: ['Delete'] },
+  { id: 'accept-all', keys: ['Shift+Enter'] },
   { id: 'select-next', keys: ['Tab'] },
   { id: 'select-previous', keys: ['Shift+Tab'] },
   { id: 'select-all', keys: ['Ctrl+A'] },
@@ -99,6 +100,13 @@ export const KEY_SHEET: readonly { group: KeyGroup; rows: readonly { action: str
       ...(['delete', 'select-next', 'select-previous', 'select-all', 'copy', 'cut', 'paste', 'duplicate'] as ActionId[]).map(row),
       { action: 'nudge', keys: ['← ↑ → ↓'] }, { action: 'nudge-10', keys: ['Shift+← ↑ → ↓'] },
       ...(['bring-forward', 'send-backward', 'join', 'slice', 'subtract', 'toggle-lock', 'toggle-hide'] as ActionId[]).map(row),
+    ],
+  },
+  {
+    group: 'predictions',
+    rows: [
+      { action: 'accept', keys: ['Enter'] }, { action: 'reject', keys: keysOf('delete') }, row('accept-all'),
+      { action: 'next-prediction', keys: keysOf('select-next') }, { action: 'previous-prediction', keys: keysOf('select-previous') },
     ],
   },
   { group: 'items', rows: (['previous-item', 'next-item', 'done-next', 'skip-next'] as ActionId[]).map(row) },

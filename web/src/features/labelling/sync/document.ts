@@ -8,7 +8,7 @@ import type { AppliedEdit, Edit, ItemState, LabelItemDetail, LabelObject } from 
 export const ATTRIBUTE_PREFIX = 'attributes.'
 /** Work on an object starts such an item (again). */
 const STARTED_BY_EDIT: readonly ItemState[] = ['unlabelled', 'empty', 'skipped']
-const OBJECT_FIELDS = ['class', 'geometry', 'score', 'track', 'order', 'source'] as const
+const OBJECT_FIELDS = ['class', 'geometry', 'score', 'track', 'order', 'source', 'accepted'] as const
 
 export interface FieldOrigin {
   seq: number
@@ -62,6 +62,7 @@ function toObject(id: string, values: ReadonlyMap<string, unknown>): LabelObject
     order: Number(values.get('order') ?? 0),
     source: String(values.get('source') ?? 'manual'),
     deleted: false,
+    accepted: values.get('accepted') !== false,
   }
 }
 

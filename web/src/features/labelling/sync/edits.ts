@@ -24,6 +24,7 @@ export function editsFromChanges(changes: readonly ObjectChange[], context: Edit
   for (const change of changes) {
     if (change.kind === 'put') {
       const { id, ...fields } = change.object
+      delete fields.accepted // what is drawn, or copied from a prediction, needs no decision
       edits.push(createEdit(context, id, 'put', { ...fields }))
     } else if (change.kind === 'delete') {
       edits.push(createEdit(context, change.id, 'delete'))
@@ -37,12 +38,15 @@ export function editsFromChanges(changes: readonly ObjectChange[], context: Edit
 
 function patchFields(changed: Record<string, unknown>, object: LabelObject | undefined): Record<string, unknown> {
   const { attributes, ...fields } = changed
-  if (attributes === undefined) return fields
-  const previous = object?.attributes ?? {}
-  const current = attributes as Record<string, unknown>
-  for (const name of new Set([...Object.keys(previous), ...Object.keys(current)])) {
-    if (previous[name] !== current[name]) fields[ATTRIBUTE_PREFIX + name] = current[name] ?? null
+  if (attributes !== undefined) {
+    const previous = object?.attributes ?? {}
+    const current = attributes as Record<string, unknown>
+    for (const name of new Set([...Object.keys(previous), ...Object.keys(current)])) {
+      if (previous[name] !== current[name]) fields[ATTRIBUTE_PREFIX + name] = current[name] ?? null
+    }
   }
+  // Who corrects a prediction accepts it.
+  if (object && !object.accepted && Object.keys(fields).some((name) => name !== 'order')) fields.accepted ??= true
   return fields
 }
 
@@ -56,8 +60,8 @@ export function changesFor(ids: readonly string[], before: ReadonlyMap<string, L
       if (previous) changes.push({ kind: 'delete', id })
       continue
     }
-    const { class: labelClass, geometry, attributes, score, track, order, source } = object
-    const fields = { class: labelClass, geometry, attributes, score, track, order, source }
+    const { class: labelClass, geometry, attributes, score, track, order, source, accepted } = object
+    const fields = { class: labelClass, geometry, attributes, score, track, order, source, accepted }
     changes.push(previous ? { kind: 'patch', id, fields } : { kind: 'put', object: { id, ...fields } })
   }
   return changes

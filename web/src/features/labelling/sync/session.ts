@@ -165,7 +165,13 @@ export class LabelSession {
   /** One act in the editor, which shows it already: one step of undo. */
   act(changes: readonly ObjectChange[]): void {
     if (!this.current) return
-    this.perform(editsFromChanges(changes, this.context(uuidv7()), this.current.document))
+    const edits = editsFromChanges(changes, this.context(uuidv7()), this.current.document)
+    this.perform(edits)
+    // The editor does not know that a correction accepts a prediction, and that a copy of one is none.
+    const copies = changes.flatMap((change) => (change.kind === 'put' && change.object.accepted === false ? [change.object.id] : []))
+    const corrected = edits.flatMap(({ kind, object, fields }) => (kind === 'patch' && object !== null && fields.accepted === true ? [object] : []))
+    const accepted = [...copies, ...corrected].map((id): ObjectChange => ({ kind: 'patch', id, fields: { accepted: true } }))
+    if (accepted.length) this.options.handlers.objects(accepted)
   }
 
   /** An act outside the editor, such as a change of class in the list. */
@@ -174,10 +180,14 @@ export class LabelSession {
     this.performAndShow(editsFromChanges(changes, this.context(uuidv7()), this.current.document))
   }
 
-  setState(state: ItemState, reason: string | null = null): void {
-    const current = this.current?.document.state
-    if (!current || (current.state === state && current.reason === reason)) return
-    this.perform([createEdit(this.context(uuidv7()), null, 'state', { state, reason })])
+  /** Sets the state of the item. Changes of its objects, such as the acceptance of predictions, are part of the same step of undo. */
+  setState(state: ItemState, reason: string | null = null, changes: readonly ObjectChange[] = []): void {
+    if (!this.current) return
+    const { document } = this.current
+    const context = this.context(uuidv7())
+    const edits = editsFromChanges(changes, context, document)
+    if (edits.length || document.state.state !== state || document.state.reason !== reason) edits.push(createEdit(context, null, 'state', { state, reason }))
+    this.performAndShow(edits)
   }
 
   /** Brings back what another person has overwritten. */

@@ -31,6 +31,11 @@ export interface LabelSet {
   dataset: string
   branch: string
   column: string
+  start: 'labels' | 'empty' | 'predictions'
+  /** The version with the predictions that the set starts with; null without. */
+  predictions: string | null
+  prediction_model: string | null
+  min_score: number | null
   /** The dataset version that the labels start from, such as "cells@3". */
   base: string
   classes: LabelClass[]
@@ -68,6 +73,8 @@ export interface LabelObject {
   order: number
   source: string
   deleted: boolean
+  /** False for a prediction that is not decided yet. */
+  accepted: boolean
 }
 
 export interface LabelItemDetail {
