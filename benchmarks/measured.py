@@ -27,10 +27,10 @@ def run_measured(command: list[str], env: Mapping[str, str] | None = None) -> tu
 
 def memory_mb(pid: int) -> float:
     """Return the current memory of a process and its descendants in megabytes."""
-    return sum(_pss_kb(process) for process in _process_tree(pid)) / 1024
+    return sum(_pss_kb(process) for process in process_tree(pid)) / 1024
 
 
-def _process_tree(pid: int) -> list[int]:
+def process_tree(pid: int) -> list[int]:
     """Return the ids of a process and its running descendants."""
     pids = [pid]
     for parent in pids:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -23,9 +22,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, Route, sync_playwright
-from web import CHROMIUM, PASSWORD
+from playwright.sync_api import Page, Route
+from web import PASSWORD
 
+from browser import FRAME_GAPS, RECORD_FRAMES, chromium
 from server import start
 
 WIDTH, HEIGHT = 1600, 1200
@@ -118,15 +118,6 @@ NEXT_FRAME_AFTER_RELEASE = """() => {
     })
   }, { capture: true, once: true }))
 }"""
-RECORD_FRAMES = """() => {
-  window.frameTimes = []
-  const record = now => { window.frameTimes.push(now); window.recording = requestAnimationFrame(record) }
-  window.recording = requestAnimationFrame(record)
-}"""
-FRAME_GAPS = """() => {
-  cancelAnimationFrame(window.recording)
-  return window.frameTimes.slice(1).map((time, index) => time - window.frameTimes[index])
-}"""
 
 
 def make(folder: Path, boxes: int, polygons: int) -> list[tuple[float, float]]:
@@ -214,8 +205,7 @@ def measure(folder: Path, boxes: int, polygons: int, repeat: int) -> dict[str, A
     process, api, _ = start(folder / "home")
     results: dict[str, Any] = {}
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
+        with chromium() as browser:
             page = browser.new_page(base_url=api.removesuffix("/api/v1"), viewport={"width": 1440, "height": 900})
             page.set_default_timeout(120_000)
 
@@ -235,7 +225,6 @@ def measure(folder: Path, boxes: int, polygons: int, repeat: int) -> dict[str, A
                     name: {"viewer": value, "bare": bare[name], "ratio": value / bare[name]}
                     for name, value in viewer.items()
                 }
-            browser.close()
     finally:
         process.terminate()
         process.wait()

@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import tempfile
 import time
@@ -27,19 +26,11 @@ from typing import Any
 import httpx
 import numpy as np
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
+from browser import chromium
 from server import start
 
 PASSWORD = "a password of mine"
-CHROMIUM = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 _BATCH = 100
 _LABELS = """<View><Image name="image" value="$image"/><RectangleLabels name="l" toName="image">
 <Label value="a"/></RectangleLabels></View>"""
@@ -74,8 +65,7 @@ def bare_copy(source: Path, target: Path) -> None:
 
 def in_browser(address: str, pictures: Path) -> dict[str, float]:
     """Measure the seconds to a usable first page and to the end of upload and import, and the bytes of script."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(CHROMIUM))
+    with chromium() as browser:
         page = browser.new_page(base_url=address)
         page.set_default_timeout(1_800_000)
 
@@ -111,7 +101,6 @@ def in_browser(address: str, pictures: Path) -> dict[str, float]:
             page.get_by_role("link", name="View dataset").wait_for()
 
         importing, _ = timed(imported)
-        browser.close()
     return {"first_page": first, "home": home, "script": script, "sent": sent, "looked": looked, "imported": importing}
 
 

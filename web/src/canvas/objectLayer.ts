@@ -3,7 +3,7 @@
  *
  * A few objects are drawn anew at every change of the view. Many are drawn into a bitmap larger than the screen, in slices of a few milliseconds;
  * meanwhile the last bitmap is moved and scaled. The selected object is drawn on top, so that a selection does not draw the others again. Where an
- * object changes, only that part of the bitmap is drawn again.
+ * object changes, only that part of the bitmap is drawn again. The bitmap may also contain the image: then one bitmap is moved and not two.
  */
 import { drawLabel, drawObject, sortForDrawing, type RenderStyle } from './objectRenderer'
 import type { ImageObject } from './shapes'
@@ -28,6 +28,9 @@ const LABEL_REACH = 200
 /** Of a bitmap, a part with up to this many objects is drawn again at once, and one with more in slices, with the rest. */
 const MAX_REPAIRED_OBJECTS = 1000
 
+/** From this zoom on, the pixels of the image are shown as squares. */
+export const MIN_SCALE_FOR_PIXELS = 3
+
 type LayerStyle = Omit<RenderStyle, 'selectedId' | 'hiddenClasses'>
 
 interface Bitmap {
@@ -38,6 +41,14 @@ interface Bitmap {
   view: ViewTransform
   /** Whether only wide objects have a label. */
   isDense: boolean
+  hasBackground: boolean
+}
+
+/** The image below the objects, decoded, and its size in pixels of the image. */
+export interface Background {
+  picture: HTMLImageElement
+  width: number
+  height: number
 }
 
 function drawingWeight({ geometry }: ImageObject): number {
@@ -61,6 +72,7 @@ export class ObjectLayer {
   private handle = 0
   private zoomTimer: ReturnType<typeof setTimeout> | undefined
   private lastScale = 0
+  private background: Background | null = null
 
   /**
    * @param onUpdate - called when the objects were drawn into the bitmap, so that the screen must be drawn again.
@@ -137,6 +149,7 @@ export class ObjectLayer {
     context.clip()
     context.clearRect(left, top, right - left, bottom - top)
     context.scale(pixelRatio, pixelRatio)
+    if (bitmap.hasBackground) this.drawBackground(context, view)
     for (const object of objects) drawObject(context, object, view, this.style)
     for (const object of this.labelled(objects, view, bitmap.isDense)) drawLabel(context, object, view, this.style)
     context.restore()
@@ -153,6 +166,13 @@ export class ObjectLayer {
 
   setStyle(style: LayerStyle): void {
     this.style = style
+    this.isStale = true
+  }
+
+  /** Sets the image that is drawn below the objects where these are in a bitmap; null if it is shown in another way. */
+  setBackground(background: Background | null): void {
+    if (background === this.background) return
+    this.background = background
     this.isStale = true
   }
 
@@ -184,6 +204,29 @@ export class ObjectLayer {
       drawObject(context, selected, view, style)
       if (style.hasLabels) drawLabel(context, selected, view, style)
     }
+  }
+
+  /** Whether the bitmap shows all of the image that is in the view, so that the image needs not be shown below. */
+  hidesImage(view: ViewTransform, [width, height]: [number, number]): boolean {
+    if (this.isDirect || !this.background || !this.bitmap?.hasBackground) return false
+    const { canvas, pixelRatio, view: drawn } = this.bitmap
+    const zoom = view.scale / drawn.scale
+    const left = view.x - drawn.x * zoom
+    const top = view.y - drawn.y * zoom
+    return (
+      left <= Math.max(0, view.x) &&
+      top <= Math.max(0, view.y) &&
+      left + (canvas.width / pixelRatio) * zoom >= Math.min(width, view.x + this.background.width * view.scale) &&
+      top + (canvas.height / pixelRatio) * zoom >= Math.min(height, view.y + this.background.height * view.scale)
+    )
+  }
+
+  private drawBackground(context: OffscreenCanvasRenderingContext2D, { scale, x, y }: ViewTransform): void {
+    if (!this.background) return
+    const { picture, width, height } = this.background
+    context.imageSmoothingEnabled = scale <= MIN_SCALE_FOR_PIXELS
+    context.imageSmoothingQuality = 'medium' // as browsers show pictures
+    context.drawImage(picture, x, y, width * scale, height * scale)
   }
 
   private visible(view: ViewTransform, [width, height]: [number, number], margin: number): readonly ImageObject[] {
@@ -240,6 +283,8 @@ export class ObjectLayer {
     if (!context) return
     context.scale(pixelRatio, pixelRatio)
     const bitmapView = { scale: view.scale, x: view.x + margin[0], y: view.y + margin[1] }
+    const hasBackground = this.background !== null
+    this.drawBackground(context, bitmapView)
     const objects = this.visible(view, size, Math.max(...margin))
     const isDense = objects.length > MAX_LABELS
     const labelled = this.labelled(objects, bitmapView, isDense)
@@ -247,16 +292,17 @@ export class ObjectLayer {
     const drawSlice = (): void => {
       const end = performance.now() + SLICE_MS
       while (count < objects.length + labelled.length) {
+        const isMask = objects[count]?.geometry.type === 'mask'
         if (count < objects.length) drawObject(context, objects[count] as ImageObject, bitmapView, this.style)
         else drawLabel(context, labelled[count - objects.length] as ImageObject, bitmapView, this.style)
         count += 1
-        if (count % 32 === 0 && performance.now() > end) {
+        if ((isMask || count % 32 === 0) && performance.now() > end) {
           this.handle = requestAnimationFrame(drawSlice)
           return
         }
       }
       this.handle = 0
-      this.bitmap = { canvas, context, pixelRatio, view: bitmapView, isDense }
+      this.bitmap = { canvas, context, pixelRatio, view: bitmapView, isDense, hasBackground }
       this.onUpdate()
     }
     drawSlice()

@@ -158,7 +158,8 @@ interface MaskBitmap {
   color: string
 }
 
-const MAX_MASK_PIXELS = 32_000_000 // 128 MB in all
+/** 256 MB in all. If the masks of an image are more, each time all of them are drawn again from their runs. */
+const MAX_MASK_PIXELS = 64_000_000
 const maskBitmaps = new Map<Mask, MaskBitmap>() // the least recently drawn first
 let maskPixels = 0
 
@@ -192,12 +193,21 @@ function maskBitmap(mask: Mask, color: string): MaskBitmap | null {
     bottom = Math.max(bottom, end)
   }
   const pixels = (right - left) * (bottom - top)
-  if (!runs.length || pixels > MAX_MASK_PIXELS / 4) return null
+  if (!runs.length || pixels > MAX_MASK_PIXELS / 8) return null
   const canvas = new OffscreenCanvas(right - left, bottom - top)
   const context = canvas.getContext('2d')
   if (!context) return null
+  // Written as pixels: a large mask has tens of thousands of runs, too many for a rectangle each.
+  const image = context.createImageData(canvas.width, canvas.height)
+  const values = new Uint32Array(image.data.buffer)
+  for (const [x, start, end] of runs) {
+    const stop = (end - top) * canvas.width
+    for (let index = (start - top) * canvas.width + x - left; index < stop; index += canvas.width) values[index] = 0xffffffff
+  }
+  context.putImageData(image, 0, 0)
+  context.globalCompositeOperation = 'source-in'
   context.fillStyle = color
-  for (const [x, start, end] of runs) context.fillRect(x - left, start - top, 1, end - start)
+  context.fillRect(0, 0, canvas.width, canvas.height)
   const bitmap = { canvas, left, top, color }
   if (!known) maskPixels += pixels
   maskBitmaps.set(mask, bitmap)

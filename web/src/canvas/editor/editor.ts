@@ -29,6 +29,7 @@ export class Editor {
   private people: EditorPresence[] = []
   private frameHandle = 0
   private isBaseStale = true
+  private isInteractionEmpty = true
 
   constructor(private readonly host: HTMLElement, events: Partial<EditorEvents>, options: Partial<EditorOptions> = {}) {
     this.model = new EditorModel(
@@ -41,7 +42,7 @@ export class Editor {
       events,
       options,
     )
-    this.imageLayer = new ImageLayer(() => this.model.hint('image-failed'))
+    this.imageLayer = new ImageLayer(() => this.model.hint('image-failed'), () => this.updateBackground())
     if (getComputedStyle(host).position === 'static') host.style.position = 'relative'
     Object.assign(host.style, { overflow: 'hidden', touchAction: 'none', userSelect: 'none', background: BACKGROUND })
     host.setAttribute('role', 'application')
@@ -72,6 +73,7 @@ export class Editor {
     if (isSame) return
     this.imageLayer.setImage(image)
     this.objectLayer.clear()
+    this.updateBackground()
     this.model.hint(null)
     this.model.setImageSize(image && [image.width, image.height])
     this.redraw(true)
@@ -111,9 +113,12 @@ export class Editor {
   }
 
   setDisplay(display: EditorDisplay): void {
+    const { opacity, labels } = this.display
     this.display = display
     this.imageLayer.setDisplay(display)
-    this.updateStyle()
+    this.updateBackground()
+    // A filter of the image leaves the objects as they are.
+    if (display.opacity !== opacity || display.labels !== labels) this.updateStyle()
   }
 
   /** Marks the objects on which other people work. */
@@ -178,6 +183,11 @@ export class Editor {
     return { classes, hasLabels: this.display.labels, lineWidth: 2, fillOpacity }
   }
 
+  private updateBackground(): void {
+    this.objectLayer.setBackground(this.imageLayer.background)
+    this.redraw(true)
+  }
+
   private updateStyle(): void {
     this.objectLayer.setStyle(this.style(this.display.opacity))
     this.redraw(true)
@@ -198,17 +208,19 @@ export class Editor {
     const pixelRatio = window.devicePixelRatio || 1
     if (this.isBaseStale) {
       this.isBaseStale = false
-      this.imageLayer.update(view, viewport.sizes)
       const context = prepareCanvas(this.objectCanvas, viewSize, pixelRatio)
       if (context) this.objectLayer.draw(context, view, viewSize, pixelRatio, null)
+      this.imageLayer.update(view, viewport.sizes, this.objectLayer.hidesImage(view, viewSize))
     }
     const context = prepareCanvas(this.interactionCanvas, viewSize, pixelRatio)
     if (!context) return
-    context.clearRect(0, 0, ...viewSize)
-    if (this.image) this.drawInteraction(context)
+    if (!this.isInteractionEmpty) context.clearRect(0, 0, ...viewSize)
+    this.isInteractionEmpty = !this.image || this.drawInteraction(context).isEmpty
+    // A transparent layer costs as much as any other where there is no GPU.
+    this.interactionCanvas.style.visibility = this.isInteractionEmpty ? 'hidden' : ''
   }
 
-  private drawInteraction(context: CanvasRenderingContext2D): void {
+  private drawInteraction(context: CanvasRenderingContext2D): Drawing {
     const { model } = this
     const style = this.style(Math.min(1, this.display.opacity + SELECTED_OPACITY))
     const drawing = new Drawing(context, model.view, model.viewSize, style, model.handleSize())
@@ -222,6 +234,7 @@ export class Editor {
     }
     if (model.isKeyboard && model.pointer) drawing.crossHair([model.pointer.x, model.pointer.y])
     model.tool.draw(drawing, model.pointer)
+    return drawing
   }
 
   /** The geometry as it is shown now. */

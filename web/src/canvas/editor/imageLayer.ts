@@ -1,10 +1,9 @@
 /** The image below the objects: one picture, and for a large image also the visible tiles of its pyramid. Independent of Vue. */
+import { MIN_SCALE_FOR_PIXELS, type Background } from '../objectLayer'
 import { visibleTiles, type ImageTile, type ViewTransform, type ViewportSizes } from '../viewport'
 import type { EditorDisplay, EditorImage } from './types'
 
 const TILE_SIZE = 512
-/** From this zoom on, the pixels of the image are shown as squares. */
-const MIN_SCALE_FOR_PIXELS = 3
 const SVG = 'http://www.w3.org/2000/svg'
 
 let filterCount = 0
@@ -16,9 +15,14 @@ export class ImageLayer {
   private readonly filterId: string
   private picture: HTMLImageElement | null = null
   private image: EditorImage | null = null
+  private decoded: Background | null = null
+  private isFiltered = false
 
-  /** @param onFail - called when the image cannot be loaded or decoded. */
-  constructor(private readonly onFail: () => void) {
+  /**
+   * @param onFail - called when the image cannot be loaded or decoded.
+   * @param onDecode - called when the image has been decoded.
+   */
+  constructor(private readonly onFail: () => void, private readonly onDecode: () => void) {
     this.element.style.cssText = 'position:absolute;inset:0;overflow:hidden;pointer-events:none'
     filterCount += 1
     this.filterId = `editor-gamma-${filterCount}`
@@ -32,12 +36,31 @@ export class ImageLayer {
     this.image = image
     this.picture?.remove()
     this.picture = null
+    this.decoded = null
     for (const tile of this.tiles.values()) tile.remove()
     this.tiles.clear()
     if (!image?.url) return
-    this.picture = createPicture(image.url)
-    this.picture.addEventListener('error', this.onFail)
-    this.element.append(this.picture)
+    const picture = createPicture(image.url)
+    picture.addEventListener('error', this.onFail)
+    picture.addEventListener('load', () => void this.decode(picture, image))
+    this.picture = picture
+    this.element.append(picture)
+  }
+
+  /** The image, if the layer of objects may draw it: filters and tiles are only for elements. */
+  get background(): Background | null {
+    return this.isFiltered || this.image?.tileUrl ? null : this.decoded
+  }
+
+  private async decode(picture: HTMLImageElement, { width, height }: EditorImage): Promise<void> {
+    try {
+      await picture.decode() // beforehand, so that drawing does not wait for it
+    } catch {
+      return
+    }
+    if (picture !== this.picture) return
+    this.decoded = { picture, width, height }
+    this.onDecode()
   }
 
   setDisplay({ brightness, contrast, gamma }: EditorDisplay): void {
@@ -49,10 +72,13 @@ export class ImageLayer {
     if (brightness !== 1) filters.push(`brightness(${brightness})`)
     if (contrast !== 1) filters.push(`contrast(${contrast})`)
     this.element.style.filter = filters.join(' ')
+    this.isFiltered = filters.length > 0
   }
 
-  update(view: ViewTransform, sizes: ViewportSizes): void {
-    if (!this.image) return
+  /** @param isHidden - whether something else shows all of the image. */
+  update(view: ViewTransform, sizes: ViewportSizes, isHidden: boolean): void {
+    this.element.style.visibility = isHidden ? 'hidden' : ''
+    if (!this.image || isHidden) return
     const { width, height, tileUrl } = this.image
     if (this.picture) {
       this.picture.style.imageRendering = view.scale > MIN_SCALE_FOR_PIXELS && !tileUrl ? 'pixelated' : 'auto'

@@ -16,13 +16,22 @@ const FONT = '600 11px system-ui, sans-serif'
 
 /** Draws in screen pixels; positions are given in the image. */
 export class Drawing {
+  /** Whether nothing has been drawn. */
+  isEmpty = true
+
   constructor(
-    readonly context: CanvasRenderingContext2D,
+    private readonly target: CanvasRenderingContext2D,
     readonly view: ViewTransform,
     readonly size: [number, number],
     readonly style: RenderStyle,
     readonly handleSize: number,
   ) {}
+
+  /** The context to draw on. */
+  get context(): CanvasRenderingContext2D {
+    this.isEmpty = false
+    return this.target
+  }
 
   toScreen([x, y]: Point): Point {
     return [this.view.x + x * this.view.scale, this.view.y + y * this.view.scale]
@@ -66,6 +75,7 @@ export class Drawing {
   }
 
   handles(handles: readonly Handle[], active: Handle | null = null): void {
+    if (!handles.length) return
     const { context, handleSize } = this
     for (const handle of handles) {
       const [x, y] = this.toScreen(handle.position)
