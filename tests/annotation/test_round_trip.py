@@ -25,7 +25,7 @@ from saccade.store.workspace import Workspace
 EXAMPLES = settings(max_examples=int(os.environ.get("SACCADE_EXAMPLES", "10")), deadline=None)
 WIDTH, HEIGHT = 24, 16
 KEYS = ("a/p0", "a/p2", "a/p3")
-HELD = (
+HELD: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
     ("coco", {}, ("box", "polygon", "keypoints", "mask")),
     ("yolo", {"task": "detect"}, ("box",)),
     ("yolo", {"task": "segment"}, ("polygon",)),

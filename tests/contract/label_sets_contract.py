@@ -22,7 +22,13 @@ CAT = Object("a", "cat", Box(0, 0, 4, 4), 0.5, "t", {"pose": "sits"})
 
 def apply(workspace: Workspace | RemoteWorkspace, name: str, kind: str, object_id: str | None, **fields: Any) -> None:
     """Append an edit of the item ``k0`` to the log."""
-    values = {"id": str(uuid.uuid4()), "item": "k0", "object": object_id, "kind": kind, "fields": fields}
+    values: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "item": "k0",
+        "object": object_id,
+        "kind": kind,
+        "fields": fields,
+    }
     values |= {"base": 0, "group": str(uuid.uuid4())}
     if isinstance(workspace, RemoteWorkspace):
         (result,) = workspace.api.post(f"/label-sets/{name}/edits", {"edits": [values]})["results"]
