@@ -140,6 +140,7 @@ def test_a_copy_of_a_dataset_has_the_commits_without_the_label_sets(home: Worksp
     assert home.datasets.open("pictures").number == 3
     assert state(home) == expected, "the set has the new version only with its next commit"
     assert commit(LabelSets(home), "mine").version == "pictures@4"
+    assert doctor(home, deep=True) == [], "no file of the merge is left over"
     merged = {item.key: item["objects"] for item in LabelSetReader(LabelSets(home), "mine").items()}
     assert merged["a/p4"] == (cat,)
     assert [obj.id for obj in merged["a/p2"] or ()] == ["m"]

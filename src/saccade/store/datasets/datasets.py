@@ -651,6 +651,7 @@ class Datasets(DatasetRefs):
             NotFoundError: if the dataset, branch or base does not exist any more.
         """
         from saccade.store.datasets.three_way_merge import MergeOperation
+        from saccade.store.table.uncommitted import rollback_on_error
 
         commit = CommitInfo(branch, message, author)
         heads: list[int] = []  # of each attempt; the last one counts
@@ -658,22 +659,32 @@ class Datasets(DatasetRefs):
         def build_mutation(head: Snapshot, number: int) -> Mutation:
             heads.append(number)
             base_snapshot = self.open(format_ref(name, base)).snapshot
-            mutation = changes.build(base_snapshot, folder)
-            changed = mutation.snapshot
-            if number != base:
-                choose_side = resolver or (lambda conflict: None)
-
-                def histories(column: str) -> tuple[Sequence[Column], Sequence[Column]]:
-                    schemas = (base_snapshot.schema, changed.schema)
-                    is_new = column not in base_snapshot.schema
-                    of_changes = [] if is_new else [schema[column] for schema in schemas]
-                    return self.column_history(name, column, base, number), of_changes
-
-                operation = MergeOperation(base_snapshot, head, changed, histories, choose_side, folder, NullProgress())
-                mutation = operation.mutation()
-            changes.prepare(changed, mutation.snapshot)
+            if number == base:
+                mutation = changes.build(base_snapshot, folder)
+                changes.prepare(mutation.snapshot, mutation.snapshot)
+            else:
+                mutation = merge(head, base_snapshot, number)
             if mutation.snapshot.schema == head.schema and not (mutation.added or mutation.removed or mutation.changed):
                 raise _NoChangeError
+            return mutation
+
+        def merge(head: Snapshot, base_snapshot: Snapshot, number: int) -> Mutation:
+            with rollback_on_error() as temporary:  # no version has the files of the changes alone
+                changed = changes.build(base_snapshot, folder).snapshot
+            choose_side = resolver or (lambda conflict: None)
+
+            def histories(column: str) -> tuple[Sequence[Column], Sequence[Column]]:
+                schemas = (base_snapshot.schema, changed.schema)
+                is_new = column not in base_snapshot.schema
+                of_changes = [] if is_new else [schema[column] for schema in schemas]
+                return self.column_history(name, column, base, number), of_changes
+
+            try:
+                operation = MergeOperation(base_snapshot, head, changed, histories, choose_side, folder, NullProgress())
+                mutation = operation.mutation()
+                changes.prepare(changed, mutation.snapshot)
+            finally:
+                temporary.delete()
             return mutation
 
         with self._scratch.shared() as folder:
