@@ -27,6 +27,8 @@ const MIN_LABEL_WIDTH = 36
 const LABEL_REACH = 200
 /** Of a bitmap, a part with up to this many objects is drawn again at once, and one with more in slices, with the rest. */
 const MAX_REPAIRED_OBJECTS = 1000
+/** A mask of a megapixel takes as long as thousands of boxes: of more masks, the bitmap is drawn again in slices. */
+const MAX_REPAIRED_MASKS = 3
 
 /** From this zoom on, the pixels of the image are shown as squares. */
 export const MIN_SCALE_FOR_PIXELS = 3
@@ -138,7 +140,8 @@ export class ObjectLayer {
     const [imageLeft, imageTop] = screenToImage(view, left / pixelRatio - OVERDRAW - reach, top / pixelRatio - OVERDRAW)
     const [imageRight, imageBottom] = screenToImage(view, right / pixelRatio + OVERDRAW, bottom / pixelRatio + OVERDRAW)
     const objects = this.index.within(imageLeft, imageTop, imageRight, imageBottom)
-    if (objects.length > MAX_REPAIRED_OBJECTS) {
+    const masks = objects.filter(({ geometry }) => geometry.type === 'mask')
+    if (objects.length > MAX_REPAIRED_OBJECTS || masks.length > MAX_REPAIRED_MASKS) {
       this.isStale = true
       return
     }
