@@ -142,8 +142,8 @@ def _without_internal_paths(text: str, workspace: Workspace) -> str:
     """Shorten the paths of uploads and temporary files: users need not know where the workspace of the server is."""
     for folder in (workspace.location, workspace.location.resolve()):
         root = re.escape(str(folder))
-        text = re.sub(rf"{root}/uploads/[0-9a-f]{{32}}/files/", "", text)
-        text = re.sub(rf"{root}/uploads/[0-9a-f]{{32}}/files\b", "the upload", text)
+        text = re.sub(rf"{root}/(?:jobs/)?uploads/[0-9a-f]{{32}}/files/", "", text)
+        text = re.sub(rf"{root}/(?:jobs/)?uploads/[0-9a-f]{{32}}/files\b", "the upload", text)
         text = re.sub(rf"{root}(?:/tmp/[^/\s'\"]+)?/?", "", text)
     return text
 
