@@ -260,5 +260,5 @@ def test_a_removed_name_can_be_used_again_but_not_its_version_numbers(workspace:
 def test_invalid_version_numbers(workspace: Workspace, selector: str) -> None:
     """A number too large for the catalog, and non-ASCII digits."""
     workspace.datasets.write("d", SCHEMA, [item("a")], mode="create")
-    with pytest.raises(NotFoundError, match="no (branch or )?version"):
+    with pytest.raises(NotFoundError, match=r"no (branch or )?version"):
         workspace.datasets.open(f"d@{selector}")
