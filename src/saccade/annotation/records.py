@@ -311,6 +311,42 @@ class AppliedEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassChange:
+    """A change of a class of the dataset by a commit.
+
+    Attributes:
+        name: its name; the new one if it was renamed.
+        change: "changed" is a new name, colour, parent, keypoints or skeleton.
+        previous_name: the name before, if it was renamed.
+    """
+
+    name: str
+    change: Literal["added", "changed", "removed"]
+    previous_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPreview:
+    """What a commit would change, compared with the base.
+
+    Attributes:
+        base: exact reference of the base.
+        items: number of items with uncommitted edits.
+        changed_items: number of items whose labels in the dataset would change.
+        added, removed, changed: numbers of objects; ``removed`` has those of removed classes, too.
+        classes: the classes that would change.
+    """
+
+    base: str
+    items: int
+    changed_items: int
+    added: int
+    removed: int
+    changed: int
+    classes: tuple[ClassChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CommitResult:
     """The result of a commit.
 
@@ -320,6 +356,7 @@ class CommitResult:
         items: number of items whose edits were committed.
         added, removed, changed: numbers of objects, compared with the base.
         seq: number of the last edit in the version.
+        classes: the classes of the dataset that changed.
     """
 
     version: str
@@ -329,6 +366,7 @@ class CommitResult:
     removed: int
     changed: int
     seq: int
+    classes: tuple[ClassChange, ...] = ()
 
 
 def live_objects(objects: Iterable[LabelObject]) -> tuple[LabelObject, ...]:
