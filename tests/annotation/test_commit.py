@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.annotation.conftest import ANN, BEN, box, edit, put
 
-from saccade.annotation.commit import commit
+from saccade.annotation.commit import commit, preview
 from saccade.annotation.label_sets import LabelSets
 from saccade.annotation.records import LabelClass
 from saccade.app.datasets.classes import edit_classes
@@ -269,3 +273,89 @@ def test_items_that_the_branch_removed(label_sets: LabelSets) -> None:
 def test_a_removed_set(label_sets: LabelSets) -> None:
     with pytest.raises(NotFoundError):
         commit(label_sets, "nothing")
+
+
+def test_a_set_that_started_empty_keeps_existing_labels_until_an_item_is_done(label_sets: LabelSets) -> None:
+    label_sets.create("fresh", "pets", start="empty")
+    edits = [put("k2", "n"), put("k0", "m"), put("k5", "x"), edit("k5", "state", None, {"state": "labelled"})]
+    label_sets.apply("fresh", edits, ANN)
+    shown = preview(label_sets, "fresh")
+    assert (shown.base, shown.items, shown.changed_items) == ("pets@1", 3, 3)
+    assert (shown.added, shown.removed, shown.changed) == (3, 2, 0)
+    assert label_sets.get("fresh").base == "pets@1", "nothing was written"
+    result = commit(label_sets, "fresh")
+    assert (result.added, result.removed, result.changed) == (3, 2, 0)
+    assert objects(label_sets, "k2") == [("a", "cat"), ("b", "dog"), ("n", "cat")], "in progress: added"
+    assert objects(label_sets, "k0") == [("m", "cat")]
+    assert objects(label_sets, "k5") == [("x", "cat")], "done: replaced"
+    # What the set has added, it can also delete.
+    label_sets.apply("fresh", [edit("k2", "delete", "n"), put("k2", "o")], ANN)
+    commit(label_sets, "fresh")
+    assert objects(label_sets, "k2") == [("a", "cat"), ("b", "dog"), ("o", "cat")]
+    # An object with the id of an existing one is a change of it, and undoing that keeps the existing one.
+    label_sets.apply("fresh", [put("k2", "a", "c2"), edit("k2", "delete", "a")], ANN)
+    assert preview(label_sets, "fresh").removed == 0
+    assert not commit(label_sets, "fresh").is_new
+    label_sets.apply("fresh", [edit("k2", "state", None, {"state": "labelled"})], ANN)
+    assert preview(label_sets, "fresh").removed == 2
+    commit(label_sets, "fresh")
+    assert objects(label_sets, "k2") == [("o", "cat")]
+
+
+def test_existing_labels_of_an_empty_start_are_merged_with_the_branch(label_sets: LabelSets) -> None:
+    label_sets.create("fresh", "pets", start="empty")
+    label_sets.apply("fresh", [put("k2", "n"), put("k5", "m")], ANN)
+    moved = Object("a", "cat", Box(1, 1, 2, 2))
+    write(label_sets, "k2", (moved, Object("theirs", "cat", Box(0, 0, 1, 1))))
+    commit(label_sets, "fresh")
+    assert sorted(objects(label_sets, "k2")) == [("a", "cat"), ("n", "cat"), ("theirs", "cat")]
+    assert label_sets.workspace.datasets.open("pets").get("k2")["objects"][0].geometry == Box(1, 1, 2, 2)
+    label_sets.apply("fresh", [put("k2", "o"), edit("k2", "delete", "theirs")], ANN)
+    commit(label_sets, "fresh")
+    assert sorted(objects(label_sets, "k2")) == [("a", "cat"), ("n", "cat"), ("o", "cat")]
+    assert objects(label_sets, "k5") == [("a", "cat"), ("b", "dog"), ("m", "cat")]
+
+
+EXAMPLES = settings(
+    max_examples=int(os.environ.get("SACCADE_EXAMPLES", "10")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@EXAMPLES
+@given(st.lists(st.tuples(st.sampled_from("abnop"), st.sampled_from(["put", "delete", "commit"])), max_size=12))
+def test_items_in_progress_never_lose_existing_objects(label_sets: LabelSets, steps: list[tuple[str, str]]) -> None:
+    """The preview tells what the commit does, and objects that only the dataset has stay in it."""
+    name = f"set-{uuid.uuid4().hex}"
+    existing = Object("old", "dog", Box(1, 1, 3, 3))
+    write(label_sets, "k2", (existing, Object("a", "cat", Box(0, 0, 4, 4)), Object("b", "dog", Box(5, 5, 9, 9))))
+    label_sets.create(name, "pets", start="empty")
+    for object_id, kind in (*steps, ("", "commit")):
+        if kind != "commit":
+            label_sets.apply(name, [put("k2", object_id) if kind == "put" else edit("k2", "delete", object_id)], ANN)
+            continue
+        before = {obj_id for obj_id, _ in objects(label_sets, "k2")}
+        shown = preview(label_sets, name)
+        result = commit(label_sets, name)
+        assert (shown.added, shown.removed, shown.changed) == (result.added, result.removed, result.changed)
+        after = {obj_id for obj_id, _ in objects(label_sets, "k2")}
+        live = {obj.id for obj in label_sets.item(name, "k2").objects}
+        assert "old" in after
+        assert live <= after
+        assert (len(after - before), len(before - after)) == (result.added, result.removed)
+
+
+def test_a_preview_names_changed_classes_and_counts_their_objects(label_sets: LabelSets) -> None:
+    cat, dog = label_sets.get("pets").classes
+    label_sets.put_class("pets", replace(cat, name="kitten"))
+    label_sets.put_class("pets", replace(dog, deleted=True))
+    label_sets.put_class("pets", LabelClass("b", "bird", "#112233"))
+    label_sets.apply("pets", [edit("k2", "patch", "a", {"score": 0.5})], ANN)
+    shown = preview(label_sets, "pets")
+    expected = {("kitten", "changed", "cat"), ("dog", "removed", None), ("bird", "added", None)}
+    assert {(c.name, c.change, c.previous_name) for c in shown.classes} == expected
+    assert (shown.changed_items, shown.added, shown.removed, shown.changed) == (1, 0, 2, 1)
+    result = commit(label_sets, "pets")
+    assert (result.added, result.removed, result.changed, set(result.classes)) == (0, 2, 1, set(shown.classes))
+    assert preview(label_sets, "pets").classes == ()

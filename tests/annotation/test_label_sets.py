@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.annotation.conftest import ANN, BEN, box, edit, put, write_items
 
+from saccade.annotation.commit import commit
 from saccade.annotation.label_sets import LabelSets
 from saccade.annotation.records import AttributeSpec, ItemState, LabelClass
 from saccade.core.errors import ConflictError, InvalidValueError, NotFoundError, QueryError
@@ -214,11 +215,66 @@ def test_states(label_sets: LabelSets) -> None:
     assert (item.state, item.reason) == (ItemState.IN_PROGRESS, None)
     label_sets.apply("pets", [edit("k0", "delete", "n")], ANN)
     assert set_state("k0", "empty") == "applied"
-    assert set_state("k1", "empty") == "unchanged"
-    assert set_state("k2", "labelled") == "unchanged"
+    assert set_state("k0", "empty") == "unchanged"
     assert states(label_sets)["k0"] == "empty"
-    (result,), _ = label_sets.apply("pets", [edit("k0", "state", None, {"state": "labelled"})], BEN)
+    (result,), _ = label_sets.apply("pets", [edit("k0", "state", None, {"state": "skipped"})], BEN)
     assert [(entry.field, entry.author) for entry in result.overwrote] == [("state", "Ann")]
+
+
+def test_a_labelled_item_without_objects_is_empty(label_sets: LabelSets) -> None:
+    labelled = edit("k0", "state", None, {"state": "labelled"})
+    (result,), _ = label_sets.apply("pets", [labelled], ANN)
+    assert result.status == "applied"
+    assert states(label_sets)["k0"] == "empty"
+    assert label_sets.history("pets")[0].edit.fields == {"state": "empty", "reason": None}
+    label_sets.apply("pets", [edit("k2", "delete", "a"), edit("k2", "state", None, {"state": "labelled"})], ANN)
+    assert states(label_sets)["k2"] == "labelled"
+    label_sets.apply("pets", [edit("k2", "delete", "b"), edit("k2", "state", None, {"state": "labelled"})], ANN)
+    assert states(label_sets)["k2"] == "empty"
+    assert label_sets.get("pets").unchecked == {
+        **dict.fromkeys(ItemState, 0),
+        ItemState.LABELLED: 1,
+        ItemState.EMPTY: 2,
+    }
+
+
+def test_labels_of_the_dataset_are_not_checked_until_an_item_is_marked(label_sets: LabelSets) -> None:
+    def summary(key: str) -> tuple[str, bool]:
+        (item,) = [item for item in label_sets.items("pets")[2] if item.key == key]
+        assert label_sets.item("pets", key).is_checked == item.is_checked
+        return str(item.state), item.is_checked
+
+    label_set = label_sets.get("pets")
+    assert (label_set.done, label_set.unchecked[ItemState.LABELLED], label_set.unchecked[ItemState.EMPTY]) == (0, 2, 2)
+    assert (summary("k0"), summary("k2"), summary("k1")) == (
+        ("unlabelled", True),
+        ("labelled", False),
+        ("empty", False),
+    )
+    label_sets.apply("pets", [edit("k2", "patch", "a", {"score": 0.5})], ANN)
+    assert summary("k2") == ("labelled", False), "a change of an object does not check the item"
+    marks = [edit(key, "state", None, {"state": state}) for key, state in (("k2", "labelled"), ("k1", "empty"))]
+    results, _ = label_sets.apply("pets", marks, ANN)
+    assert [result.status for result in results] == ["applied", "applied"]
+    assert (summary("k2"), summary("k1")) == (("labelled", True), ("empty", True))
+    assert label_sets.get("pets").done == 2
+    (again,), _ = label_sets.apply("pets", [edit("k2", "state", None, {"state": "labelled"})], BEN)
+    assert again.status == "unchanged"
+    assert [item.key for item in label_sets.items("pets", checked=False)[2]] == ["k4", "k5"]
+    assert [item.key for item in label_sets.items("pets", ItemState.LABELLED, checked=True)[2]] == ["k2"]
+    commit(label_sets, "pets")
+    assert label_sets.get("pets").done == 2, "a commit does not change what was checked"
+
+
+def test_a_set_needs_items_and_distinct_classes(label_sets: LabelSets) -> None:
+    with pytest.raises(InvalidValueError, match="No item of pets@1 matches the query 'note == \"none\"'"):
+        label_sets.create("other", "pets", query='note == "none"')
+    with pytest.raises(InvalidValueError, match="The class 'bird' is given more than once"):
+        label_sets.create("other", "pets", classes=["bird", "fox", "bird"])
+    with pytest.raises(InvalidValueError, match="label set may not be called") as raised:
+        label_sets.create("hafenstraße", "pets")
+    assert "ASCII letters" in (raised.value.hint or "")
+    assert [label_set.name for label_set in label_sets.list()] == ["pets"]
 
 
 def test_classes(label_sets: LabelSets) -> None:

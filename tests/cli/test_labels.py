@@ -82,6 +82,36 @@ def test_create_label_and_commit(pets: Command) -> None:
     assert pets.json("labels", "list") == []
 
 
+def test_a_commit_that_removes_many_objects_needs_confirmation(pets: Command) -> None:
+    many = tuple(Object(f"o{number}", "cat", Box(number, 0, number + 3, 4)) for number in range(12))
+    with Workspace.open(pets.workspace) as workspace:
+        workspace.datasets.write("pets", SCHEMA, [Item("k1", {"objects": many})], mode="merge")
+    pets.json("labels", "create", "mine", "pets", "--start", "empty", "--class", "dog")
+    geometry = {"type": "box", "x1": 0, "y1": 0, "x2": 9, "y2": 9}
+    apply(pets, "put", "b", **{"class": "c1", "geometry": geometry})
+    with Workspace.open(pets.workspace) as workspace:
+        done = Edit(str(uuid.uuid4()), "k1", None, "state", {"state": "labelled"}, 0, str(uuid.uuid4()))
+        LabelSets(workspace).apply("mine", [done], ANN)
+    shown = pets.json("labels", "commit", "mine", "--dry-run")
+    assert shown == {
+        "base": "pets@2",
+        "items": 1,
+        "changed_items": 1,
+        "added": 1,
+        "removed": 12,
+        "changed": 0,
+        "classes": [{"name": "dog", "change": "added", "previous_name": None}],
+    }
+    dry = pets("labels", "commit", "mine", "--dry-run").text
+    assert "1 item of pets@2; objects: 1 added, 12 removed, 0 changed." in dry, dry
+    assert "Class added: dog" in dry
+    pets.fails("labels", "commit", "mine", code="conflict")
+    assert pets.json("labels", "list")[0]["committed_seq"] == 0
+    committed = pets("labels", "commit", "mine", "--yes").text
+    assert "Committed pets@3: 1 items; objects: 1 added, 12 removed, 0 changed." in committed
+    assert "Class added: dog" in committed
+
+
 def test_conflicts_are_listed(pets: Command) -> None:
     pets.json("labels", "create", "mine", "pets")
     apply(pets, "patch", "a", score=0.5)

@@ -66,7 +66,11 @@ def check_label_sets(workspace: Workspace | RemoteWorkspace, name: str) -> None:
         list(sets.items(name, state="emty"))
     with pytest.raises(ConflictError):
         sets.remove(name)
+    preview = sets.preview(name)
+    assert (preview.base, preview.changed_items, preview.added, preview.removed) == (f"{name}@1", 1, 1, 0)
+    assert [(change.name, change.change) for change in preview.classes] == [("bird", "added")]
     committed = sets.commit(name, message="birds")
+    assert committed.classes == preview.classes
     assert (committed.version, committed.is_new, committed.added) == (f"{name}@2", True, 1)
     assert workspace.datasets.open(name).info.message == "birds"
     assert not sets.commit(name).is_new

@@ -84,6 +84,8 @@ def test_label_and_commit(server: ServerHarness, manager: TestClient) -> None:
         ("patch", "Annotator", {"score": None}),
     ]
     assert manager.get(f"{SETS}/harbour/history", params={"author": "me"}).json()["edits"] == []
+    preview = manager.get(f"{SETS}/harbour/commit").json()
+    assert (preview["base"], preview["added"], preview["removed"], preview["classes"]) == ("harbour@1", 1, 0, [])
     commit = manager.post(f"{SETS}/harbour/commit", json={"message": "first labels"})
     assert (commit.status_code, commit.json()["version"], commit.json()["added"]) == (201, "harbour@2", 1)
     again = manager.post(f"{SETS}/harbour/commit", json={})

@@ -24,6 +24,8 @@ from saccade.annotation.label_sets import (
 )
 from saccade.annotation.records import (
     Author,
+    ClassChange,
+    CommitPreview,
     CommitResult,
     Edit,
     Fields,
@@ -43,9 +45,9 @@ from saccade.core.refs import format_ref
 from saccade.core.schema import ClassInfo, Column, Kind, Schema
 from saccade.media.colors import palette
 from saccade.store.arrow.codec import decode_batch
-from saccade.store.catalog.tables import LabelClassRow, LabelItemRow, LabelObjectRow, LabelSetRow
+from saccade.store.catalog.tables import LabelClassRow, LabelEditRow, LabelItemRow, LabelObjectRow, LabelSetRow
 from saccade.store.datasets import mutations
-from saccade.store.datasets.classes import apply_class_plan
+from saccade.store.datasets.classes import apply_class_plan, class_counts
 from saccade.store.datasets.mutations import Mutation
 from saccade.store.datasets.row_diff import Comparison
 from saccade.store.table.snapshot import Snapshot
@@ -76,10 +78,10 @@ def commit(
     """Commit the edits that are in the log now as the next version of the branch of the set.
 
     Items that are labelled, confirmed as empty or in progress get their objects, without predictions that were not
-    accepted. Those that are unlabelled or skipped
-    stay as they are in the dataset; so does an item in progress that has no objects and never had a value. If the
-    branch has moved on, its changes since the base are merged with the edits, object by object. Later edits stay
-    uncommitted.
+    accepted. If the set started empty, the objects of an item in progress are added to those that the base has: they
+    are replaced once the item is labelled or empty. Items that are unlabelled or skipped stay as they are in the
+    dataset; so does an item in progress that has no objects and never had a value. If the branch has moved on, its
+    changes since the base are merged with the edits, object by object. Later edits stay uncommitted.
 
     The version, the new base of the set and the number of the last committed edit are written in one transaction. If
     the process is killed before, nothing was committed, and after, everything: no commit is lost or done twice.
@@ -100,6 +102,7 @@ def commit(
     label_set = changes.label_set
     if not changes.frozen and not changes.class_changes:
         return CommitResult(label_set.base_ref, False, 0, 0, 0, 0, label_set.committed_seq)
+    removed_with_classes = changes.count_removed_with_classes()
 
     def resolve(conflict: Conflict) -> Side | None:
         return None if prefer is None else _SIDES[prefer]
@@ -118,10 +121,26 @@ def commit(
         version is not None,
         len(changes.frozen),
         changes.added,
-        changes.removed,
+        changes.removed + removed_with_classes,
         changes.changed,
         changes.seq,
+        changes.class_change_list(),
     )
+
+
+def preview(label_sets: LabelSets, name: str) -> CommitPreview:
+    """Return what a commit would change, compared with the base of the set. Nothing is written.
+
+    Conflicts with the branch are not looked for: a commit that has some changes nothing either.
+
+    Args:
+        label_sets: the label sets of the project.
+        name: name of the set.
+
+    Raises:
+        NotFoundError: there is no such label set, or its dataset was removed.
+    """
+    return _LabelChanges(label_sets, name, Author()).preview()
 
 
 class _LabelChanges:
@@ -141,7 +160,10 @@ class _LabelChanges:
             self.seq = row.seq
             self.classes = read_classes(session, row.id)
             self._classes_version = row.classes_version
+            self._starts_empty = row.start == "empty"
             self.frozen = _frozen_items(session, row)
+            # Only a set that started empty lacks objects of the base.
+            self._committed_ids = _committed_ids(session, row, self.frozen) if self._starts_empty else {}
         self.label_set: OpenSet = label_sets.open(name)
         if (self.label_set.base, self.label_set.committed_seq) != (row.base, row.committed_seq):
             raise _concurrent_commit(name)
@@ -161,6 +183,41 @@ class _LabelChanges:
         items = "1 item" if len(self.frozen) == 1 else f"{len(self.frozen):,} items"
         what = items if self.frozen else "classes"
         return f"Labelled {what} in the label set {self.label_set.name}."
+
+    def preview(self) -> CommitPreview:
+        """Return what :meth:`build` changes, without writing anything."""
+        base = self.label_set.items.base.snapshot
+        names = self._class_plan(base.schema).names.get(self.label_set.column, {})
+        changed_items = len(self._changed_items(base, names))
+        removed = self.removed + self.count_removed_with_classes()
+        return CommitPreview(
+            self.label_set.base_ref,
+            len(self.frozen),
+            changed_items,
+            self.added,
+            removed,
+            self.changed,
+            self.class_change_list(),
+        )
+
+    def class_change_list(self) -> tuple[ClassChange, ...]:
+        """Return how the classes of the dataset change."""
+        return tuple(
+            ClassChange(
+                c.name if c.dataset_name is None or not c.deleted else c.dataset_name,
+                "removed" if c.deleted else "added" if c.dataset_name is None else "changed",
+                c.dataset_name if not c.deleted and c.dataset_name not in (None, c.name) else None,
+            )
+            for c in self.class_changes
+        )
+
+    def count_removed_with_classes(self) -> int:
+        """Return the number of objects in the base whose class is removed."""
+        removed = {c.dataset_name for c in self.class_changes if c.deleted}
+        if not removed:
+            return 0
+        counts = class_counts(self.label_set.items.base.snapshot)[self.label_set.column]
+        return sum(count.objects for name, count in counts.items() if name in removed)
 
     # ChangeSet
 
@@ -210,12 +267,19 @@ class _LabelChanges:
 
     # Items
 
-    def _changed_items(self, snapshot: Snapshot) -> list[Item]:
-        """Return the items whose value changes, and count the objects that do."""
+    def _changed_items(self, snapshot: Snapshot, renamed: Mapping[str, str | None] | None = None) -> list[Item]:
+        """Return the items whose value changes, and count the objects that do.
+
+        Args:
+            snapshot: the base, with the classes of the set.
+            renamed: the new names of classes that the snapshot has under their old ones; None for a removed class.
+        """
         column = self.label_set.column
         names = {c.id: c.name for c in self.classes if not c.deleted}
         names |= {c.id: names[c.successor] for c in self.classes if c.successor is not None and c.successor in names}
         base = self._read_values(snapshot, [item.key for item in self.frozen])
+        if renamed:
+            base = {key: _rename_classes(objects, renamed) for key, objects in base.items()}
         self.added = self.removed = self.changed = 0
         items = []
         for item in self.frozen:
@@ -223,6 +287,8 @@ class _LabelChanges:
                 continue
             objects = to_core_objects([obj for obj in item.objects if obj.accepted], names)
             before = base[item.key]
+            if self._starts_empty and item.state is ItemState.IN_PROGRESS:
+                objects = (*self._unseen_objects(item, before or ()), *objects)
             if objects == before or (not objects and before is None and item.state is ItemState.IN_PROGRESS):
                 continue
             old = {obj.id: obj for obj in before or ()}
@@ -232,6 +298,12 @@ class _LabelChanges:
             self.changed += sum(new[object_id] != old[object_id] for object_id in new.keys() & old.keys())
             items.append(Item(item.key, {column: objects}))
         return items
+
+    def _unseen_objects(self, item: _FrozenItem, before: Objects) -> Objects:
+        """Return the objects of the base that the set has neither replaced nor deleted: it started without them."""
+        committed = self._committed_ids.get(item.key, frozenset())
+        replaced = {obj.id for obj in item.objects if obj.accepted and (not obj.deleted or obj.id in committed)}
+        return tuple(obj for obj in before if obj.id not in replaced)
 
     def _read_values(self, snapshot: Snapshot, keys: Sequence[str]) -> dict[str, Objects | None]:
         """Return the labels of those items that a snapshot has, by key."""
@@ -358,6 +430,30 @@ def _frozen_items(session: Session, row: LabelSetRow) -> list[_FrozenItem]:
     items = [item_edits(values) for values in session.execute(query.order_by(LabelItemRow.item)).mappings()]
     objects = read_objects(session, row.id, [item.key for item in items])
     return [_FrozenItem(item.key, item.state, tuple(obj.to_object() for obj in objects[item.key])) for item in items]
+
+
+def _committed_ids(session: Session, row: LabelSetRow, items: Sequence[_FrozenItem]) -> dict[str, frozenset[str]]:
+    """Return the deleted objects that the base has from the set or from a merge, by item."""
+    deleted = {item.key: {obj.id for obj in item.objects if obj.deleted} for item in items}
+    committed: dict[str, frozenset[str]] = {}
+    for key, ids in deleted.items():
+        if ids:
+            query = select(LabelEditRow.object).where(
+                LabelEditRow.set_id == row.id,
+                LabelEditRow.item == key,
+                LabelEditRow.kind == "put",
+                (LabelEditRow.seq <= row.committed_seq) | LabelEditRow.is_merge,
+            )
+            committed[key] = frozenset(ids & {str(object_id) for object_id in session.scalars(query)})
+    return committed
+
+
+def _rename_classes(objects: Objects | None, names: Mapping[str, str | None]) -> Objects | None:
+    """Return objects with the new names of their classes, without those of removed classes."""
+    if objects is None:
+        return None
+    renamed = ((obj, names.get(obj.class_name, obj.class_name)) for obj in objects)
+    return tuple(replace(obj, class_name=name) for obj, name in renamed if name is not None)
 
 
 def _concurrent_commit(name: str) -> ConflictError:

@@ -342,7 +342,11 @@ def _state(item: ItemEdits, edit: Edit, rules: EditRules) -> _Change | None:
     if state is ItemState.EMPTY and item.count:
         count = "1 object" if item.count == 1 else f"{item.count:,} objects"
         raise RefusedError("not-empty", f"The item has {count}. Delete the objects, or mark it as labelled.")
-    if (state, reason) == (item.state, item.reason):
+    if state is ItemState.LABELLED and not item.count:
+        state = ItemState.EMPTY  # both mean that there is nothing; only one of them is stored
+    # Labels of the dataset make an item labelled or empty, too: the first edit of its state confirms that.
+    is_confirmation = state in (ItemState.LABELLED, ItemState.EMPTY) and not item.state_stamp.seq
+    if (state, reason) == (item.state, item.reason) and not is_confirmation:
         return None
     before = {"state": str(item.state), "reason": item.reason}
     item.state = state

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 from cachetools import LRUCache
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +26,7 @@ from saccade.annotation.edit_log import (
     read_log,
     read_objects,
 )
+from saccade.annotation.edits import ItemEdits
 from saccade.annotation.items import STATES, BaseItem, SetItems, States
 from saccade.annotation.predictions import (
     Predictions,
@@ -72,6 +74,9 @@ _MAX_OPEN_SETS = 16
 _MAX_EDITED_KEYS = 100_000
 _CLASS_ID = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _HOTKEYS = tuple("123456789")
+DONE_BY_LABELS = (ItemState.LABELLED, ItemState.EMPTY)
+"""The states that labels of the dataset give an item."""
+_DONE_BY_LABELS = [STATES.index(state) for state in DONE_BY_LABELS]
 LabelSetList = list[LabelSet]
 ItemSummaries = list[ItemSummary]
 AppliedEdits = list[AppliedEdit]
@@ -80,10 +85,10 @@ EditResults = list[EditResult]
 
 @dataclass(slots=True)
 class _EditedStates:
-    """The states of edited items by key, as of edit ``seq``."""
+    """The states of edited items by key, as of edit ``seq``, and whether an edit has set them."""
 
     seq: int
-    states: dict[str, ItemState]
+    states: dict[str, tuple[ItemState, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,8 @@ class LabelSets:
             QueryError: the query is invalid.
         """
         check_name("label set", name)
+        if repeated := [class_name for class_name, count in Counter(classes).items() if count > 1]:
+            raise InvalidValueError(f"The class '{repeated[0][:100]}' is given more than once.")
         if start not in get_args(Start):
             raise InvalidValueError(f"A label set starts with 'labels', 'empty' or 'predictions', not {start!r}.")
         if (predictions is not None) != (start == "predictions"):
@@ -192,8 +199,11 @@ class LabelSets:
             new = [info for info in used_classes(prediction_version, predicted) if names[info.name] is None]
             added = [*new, *added]
         label_classes = _initial_classes(target, added)
-        if query is not None:
-            version.positions_where(query)  # an error names the mistake
+        if query is not None and not len(version.positions_where(query)):
+            raise InvalidValueError(
+                f"No item of {version.ref} matches the query '{query[:200]}'.",
+                hint=f"Try queries with: saccade datasets query {version.ref} QUERY",
+            )
         prediction = None
         if prediction_version is not None:
             ids = {label_class.name: label_class.id for label_class in label_classes}
@@ -286,9 +296,13 @@ class LabelSets:
             prediction_model=row.prediction_model,
             min_score=row.min_score,
         )
-        states = self._states(self.open(name))
-        counts = np.bincount(states, minlength=len(STATES)).tolist()
-        return replace(label_set, items=len(states), states={state: counts[code] for code, state in enumerate(STATES)})
+        states, unchecked = self._states(self.open(name))
+        return replace(
+            label_set,
+            items=len(states),
+            states=_count_states(states),
+            unchecked=_count_states(states[unchecked]),
+        )
 
     def require(self, name: str) -> None:
         """Check that there is a label set.
@@ -377,29 +391,41 @@ class LabelSets:
 
     # Items
 
-    def _states(self, label_set: OpenSet) -> States:
-        """Return the state of each item. Only the items that were edited since the last call are read."""
+    def _states(self, label_set: OpenSet) -> tuple[States, npt.NDArray[np.bool_]]:
+        """Return the state of each item, and whether only the labels of the dataset give it that state.
+
+        Only the items that were edited since the last call are read.
+        """
         with self._lock:
             edited = self._edited.get(label_set.id) or _EditedStates(0, {})
         with self._catalog.read_tx() as session:
             seq = session.scalar(select(LabelSetRow.seq).where(LabelSetRow.id == label_set.id)) or 0
             if seq != edited.seq:
-                query = select(LabelItemRow.item, LabelItemRow.state)
+                query = select(LabelItemRow.item, LabelItemRow.state, LabelItemRow.state_seq)
                 rows = session.execute(
                     query.where(LabelItemRow.set_id == label_set.id, LabelItemRow.seq > edited.seq)
                 ).all()
-                edited = _EditedStates(seq, edited.states | {item: ItemState(state) for item, state in rows})
+                changed = {item: (ItemState(state), state_seq > 0) for item, state, state_seq in rows}
+                edited = _EditedStates(seq, edited.states | changed)
                 with self._lock:
                     self._edited[label_set.id] = edited
         states = label_set.items.states
+        is_set = np.zeros(len(states), np.bool_)
         if edited.states:
             states = states.copy()
-            keys = list(edited.states)
-            states[label_set.items.places(keys)] = [STATES.index(state) for state in edited.states.values()]
-        return states
+            places = label_set.items.places(list(edited.states))
+            states[places] = [STATES.index(state) for state, _ in edited.states.values()]
+            is_set[places] = [by_edit for _, by_edit in edited.states.values()]
+        return states, np.isin(states, _DONE_BY_LABELS) & ~is_set
 
     def items(
-        self, name: str, state: ItemState | None = None, offset: int = 0, limit: int = 100
+        self,
+        name: str,
+        state: ItemState | None = None,
+        offset: int = 0,
+        limit: int = 100,
+        *,
+        checked: bool | None = None,
     ) -> tuple[int, str, ItemSummaries]:
         """Return a page of items.
 
@@ -408,17 +434,22 @@ class LabelSets:
             state: only items in this state.
             offset: index of the first one among the matching items.
             limit: maximum number of items.
+            checked: False for items that are labelled or empty in the dataset, and not marked in this set; True for all
+                others.
 
         Returns:
             The number of matching items, the exact reference of the version with their images, and the page.
         """
         label_set = self.open(name)
-        states = self._states(label_set)
-        if state is None:
+        states, unchecked = self._states(label_set)
+        if state is None and checked is None:
             total = len(states)
             indices = np.arange(min(offset, total), min(offset + limit, total))
         else:
-            matching = np.flatnonzero(states == STATES.index(state))
+            is_matching = np.ones(len(states), np.bool_) if state is None else states == STATES.index(state)
+            if checked is not None:
+                is_matching &= unchecked != checked
+            matching = np.flatnonzero(is_matching)
             total = len(matching)
             indices = matching[offset : offset + limit]
         items = label_set.items
@@ -443,6 +474,7 @@ class LabelSets:
                     "" if edits is None else edits.updated_by,
                     None if image is None else image.width,
                     None if image is None else image.height,
+                    is_checked=_is_checked(edits, STATES[int(states[index])]),
                 )
             )
         return total, label_set.base_ref, summaries
@@ -485,6 +517,7 @@ class LabelSets:
             edited.reason,
             live_objects(obj.to_object() for obj in objects),
             row.seq,
+            is_checked=_is_checked(edited, edited.state),
         )
 
     def objects(self, name: str, keys: Sequence[str]) -> dict[str, ItemObjects]:
@@ -679,6 +712,23 @@ class LabelSets:
                 update_class_row(stored, label_class)
             row.classes_version += 1
         return label_class
+
+
+def _count_states(states: States) -> dict[ItemState, int]:
+    counts = np.bincount(states, minlength=len(STATES)).tolist()
+    return {state: counts[code] for code, state in enumerate(STATES)}
+
+
+def _is_checked(item: ItemEdits | None, state: ItemState) -> bool:
+    """Return whether an item is not just labelled or empty in the dataset.
+
+    Args:
+        item: the item; None without edits.
+        state: its state without edits.
+    """
+    if item is None:
+        return state not in DONE_BY_LABELS
+    return item.state not in DONE_BY_LABELS or item.state_stamp.seq > 0
 
 
 def _keys_of_masks(edits: Sequence[Edit]) -> list[str]:

@@ -108,6 +108,7 @@ class LabelSet:
         uncommitted_items: number of items with such edits.
         items: number of items.
         states: number of items in each state.
+        unchecked: of these, the items that are labelled or empty in the dataset, and not marked as such in this set.
         has_uncommitted_classes: whether classes were changed since the last commit.
         predictions: exact reference of the version with the predictions that it starts with; None without.
         prediction_model: reference of the model that made them.
@@ -131,10 +132,17 @@ class LabelSet:
     classes: tuple[LabelClass, ...] = ()
     items: int = 0
     states: Mapping[ItemState, int] = field(default_factory=dict)
+    unchecked: Mapping[ItemState, int] = field(default_factory=dict)
     has_uncommitted_classes: bool = False
     predictions: str | None = None
     prediction_model: str | None = None
     min_score: float | None = None
+
+    @property
+    def done(self) -> int:
+        """The number of items that were marked as labelled, empty or skipped in this set."""
+        states = (ItemState.LABELLED, ItemState.EMPTY, ItemState.SKIPPED)
+        return sum(self.states.get(state, 0) - self.unchecked.get(state, 0) for state in states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,7 @@ class ItemSummary:
         objects: number of objects.
         updated, updated_by: the last edit; None and "" without edits.
         width, height: of its image in pixels; None without an image.
+        is_checked: False if it is labelled or empty in the dataset, and not marked as such in this set.
     """
 
     key: str
@@ -191,6 +200,7 @@ class ItemSummary:
     updated_by: str
     width: int | None
     height: int | None
+    is_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +215,7 @@ class LabelItem:
         image: the reference of the image.
         objects: in ascending order.
         seq: number of the last edit of the set that is in this state.
+        is_checked: see :class:`ItemSummary`.
     """
 
     key: str
@@ -219,6 +230,7 @@ class LabelItem:
     reason: str | None
     objects: tuple[LabelObject, ...]
     seq: int
+    is_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +323,42 @@ class AppliedEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassChange:
+    """A change of a class of the dataset by a commit.
+
+    Attributes:
+        name: its name; the new one if it was renamed.
+        change: "changed" is a new name, colour, parent, keypoints or skeleton.
+        previous_name: the name before, if it was renamed.
+    """
+
+    name: str
+    change: Literal["added", "changed", "removed"]
+    previous_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitPreview:
+    """What a commit would change, compared with the base.
+
+    Attributes:
+        base: exact reference of the base.
+        items: number of items with uncommitted edits.
+        changed_items: number of items whose labels in the dataset would change.
+        added, removed, changed: numbers of objects; ``removed`` has those of removed classes, too.
+        classes: the classes that would change.
+    """
+
+    base: str
+    items: int
+    changed_items: int
+    added: int
+    removed: int
+    changed: int
+    classes: tuple[ClassChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CommitResult:
     """The result of a commit.
 
@@ -320,6 +368,7 @@ class CommitResult:
         items: number of items whose edits were committed.
         added, removed, changed: numbers of objects, compared with the base.
         seq: number of the last edit in the version.
+        classes: the classes of the dataset that changed.
     """
 
     version: str
@@ -329,6 +378,7 @@ class CommitResult:
     removed: int
     changed: int
     seq: int
+    classes: tuple[ClassChange, ...] = ()
 
 
 def live_objects(objects: Iterable[LabelObject]) -> tuple[LabelObject, ...]:

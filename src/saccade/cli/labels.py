@@ -17,14 +17,18 @@ from saccade.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from saccade.annotation.commit import Preference
-    from saccade.annotation.records import LabelSet, Start
+    from saccade.annotation.records import ClassChange, CommitPreview, Start
     from saccade.core.merge import MergeConflictError
 
 app = typer.Typer(
     help="Label sets: label datasets with others, and commit the labels as versions.", no_args_is_help=True
 )
 _MAX_ROWS = 50
+_MAX_UNCONFIRMED_REMOVALS = 10
+"""Commits that remove more objects ask for confirmation."""
 
 
 def register(root: typer.Typer) -> None:
@@ -107,14 +111,9 @@ def list_(workspace_path: WorkspaceOption = None, as_json: JsonOption = False) -
         print_json([set_to_json(label_set) for label_set in label_sets])
         return
     rows = [
-        [entry.name, entry.base, entry.branch, entry.items, _done(entry), entry.uncommitted_edits]
-        for entry in label_sets
+        [entry.name, entry.base, entry.branch, entry.items, entry.done, entry.uncommitted_edits] for entry in label_sets
     ]
     print_table(["Label set", "Base", "Branch", "Items", "Done", "Uncommitted edits"], rows)
-
-
-def _done(label_set: LabelSet) -> int:
-    return sum(count for state, count in label_set.states.items() if state in ("labelled", "empty", "skipped"))
 
 
 @app.command()
@@ -138,7 +137,8 @@ def status(name: NameArgument, workspace_path: WorkspaceOption = None, as_json: 
         model = escape(str(label_set.prediction_model))
         scores = f"scores from {label_set.min_score or 0:g}"
         print_message(f"Starts with the predictions {escape(label_set.predictions)} of {model}, {scores}.")
-    print_table(["State", "Items"], [[str(state), count] for state, count in label_set.states.items()])
+    states = [[str(state), count, label_set.unchecked[state] or None] for state, count in label_set.states.items()]
+    print_table(["State", "Items", "Not checked"], states)
     classes = [
         [entry.id, entry.name, entry.color, entry.hotkey, "deleted" if entry.deleted else ""]
         for entry in label_set.classes
@@ -157,13 +157,17 @@ def commit(
         typer.Option(help="Resolve all conflicts with 'labels' (the set) or 'dataset'.", show_default=False),
     ] = None,
     message: MessageOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what a commit would change.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask for confirmation if many objects are removed.")
+    ] = False,
     workspace_path: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Commit the edits as the next version of the dataset, merged with its branch if that has moved on."""
     from saccade.annotation.label_sets import LabelSets
-    from saccade.app.labels.encoding import commit_to_json
-    from saccade.app.labels.label_sets import commit_label_set
+    from saccade.app.labels.encoding import commit_to_json, preview_to_json
+    from saccade.app.labels.label_sets import commit_label_set, preview_commit
     from saccade.cli.console import print_json, print_message
     from saccade.core.errors import InvalidValueError
     from saccade.core.merge import MergeConflictError
@@ -173,8 +177,20 @@ def commit(
         raise InvalidValueError(f"--prefer is 'labels' or 'dataset', not '{prefer}'.")
     side: Preference | None = None if prefer is None else "labels" if prefer == "labels" else "dataset"
     with Workspace.find(workspace_path) as workspace:
+        label_sets = LabelSets(workspace)
+        if dry_run or not yes:
+            preview = preview_commit(label_sets, name)
+            if dry_run:
+                if as_json:
+                    print_json(preview_to_json(preview))
+                else:
+                    print_message(f"Nothing was committed. A commit would do this: {_changes(preview)}")
+                    _print_classes(preview.classes)
+                return
+            if preview.removed > _MAX_UNCONFIRMED_REMOVALS:
+                _confirm_removals(preview, as_json)
         try:
-            result = commit_label_set(LabelSets(workspace), name, message=message, prefer=side)
+            result = commit_label_set(label_sets, name, message=message, prefer=side)
         except MergeConflictError as error:
             _fail_with_conflicts(error, as_json)
     if as_json:
@@ -186,6 +202,41 @@ def commit(
             f"Committed {result.version}: {result.items:,} items; objects: {result.added:,} added, "
             f"{result.removed:,} removed, {result.changed:,} changed."
         )
+        _print_classes(result.classes)
+
+
+def _changes(preview: CommitPreview) -> str:
+    from saccade.core.text import format_count
+
+    return (
+        f"{format_count(preview.changed_items, 'item')} of {preview.base}; objects: {preview.added:,} added, "
+        f"{preview.removed:,} removed, {preview.changed:,} changed."
+    )
+
+
+def _print_classes(changes: Sequence[ClassChange]) -> None:
+    from rich.markup import escape
+
+    from saccade.cli.console import print_message
+
+    for change in changes:
+        renamed = f" (renamed from {change.previous_name})" if change.previous_name else ""
+        print_message(escape(f"Class {change.change}: {change.name}{renamed}"))
+
+
+def _confirm_removals(preview: CommitPreview, as_json: bool) -> None:
+    """Ask whether to commit; without a terminal, refuse."""
+    import sys
+
+    from saccade.core.errors import ConflictError
+
+    if as_json or not sys.stdin.isatty():
+        raise ConflictError(
+            f"The commit would remove {preview.removed:,} objects of {preview.base}. Nothing was committed.",
+            hint="Look at it with --dry-run. Commit with --yes.",
+        )
+    typer.echo(f"The commit would change {_changes(preview)}")
+    typer.confirm(f"Remove {preview.removed:,} objects?", abort=True)
 
 
 def _fail_with_conflicts(error: MergeConflictError, as_json: bool) -> NoReturn:

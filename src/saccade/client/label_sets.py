@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from saccade.annotation.records import (
     AttributeSpec,
+    ClassChange,
+    CommitPreview,
     CommitResult,
     ItemState,
     LabelClass,
@@ -89,6 +91,15 @@ class RemoteLabelSets:
             objects = to_core_objects(map(_decode_object, data["objects"]), names)
             yield LabelledItem(data["key"], ItemState(data["state"]), data["reason"], objects)
 
+    def preview(self, name: str) -> CommitPreview:
+        """Return what a commit would change, compared with the base of the set.
+
+        Raises:
+            NotFoundError: There is no such label set.
+        """
+        data = self._api.get(api_path("label-sets", name, "commit"))
+        return from_json(CommitPreview, data, classes=_decode_class_changes(data))
+
     def commit(
         self, name: str, *, message: str = "", prefer: Literal["labels", "dataset"] | None = None
     ) -> CommitResult:
@@ -104,7 +115,7 @@ class RemoteLabelSets:
             NotFoundError: There is no such label set.
         """
         data = self._api.post(api_path("label-sets", name, "commit"), {"message": message, "prefer": prefer})
-        return from_json(CommitResult, data)
+        return from_json(CommitResult, data, classes=_decode_class_changes(data))
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a label set with the history of its edits.
@@ -129,7 +140,8 @@ class RemoteLabelSets:
 def _decode_set(data: Mapping[str, Any]) -> LabelSet:
     classes = tuple(_decode_class(entry) for entry in data["classes"])
     states = {ItemState(state): count for state, count in data["states"].items()}
-    return from_json(LabelSet, data, classes=classes, states=states)
+    unchecked = {ItemState(state): count for state, count in data["unchecked"].items()}
+    return from_json(LabelSet, data, classes=classes, states=states, unchecked=unchecked)
 
 
 def _decode_class(data: Mapping[str, Any]) -> LabelClass:
@@ -140,3 +152,7 @@ def _decode_class(data: Mapping[str, Any]) -> LabelClass:
 
 def _decode_object(data: Mapping[str, Any]) -> LabelObject:
     return from_json(LabelObject, data, class_id=data["class"])
+
+
+def _decode_class_changes(data: Mapping[str, Any]) -> tuple[ClassChange, ...]:
+    return tuple(from_json(ClassChange, change) for change in data["classes"])

@@ -31,7 +31,7 @@ def check_name(what: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidValueError(
             f"The {what} may not be called {name!r}.",
-            hint="Use at most 200 letters, digits, '_', '-' and '.'; begin with a letter, a digit or '_'.",
+            hint="Use at most 200 ASCII letters, digits, '_', '-' and '.'; begin with a letter, a digit or '_'.",
         )
     return name
 

@@ -124,6 +124,7 @@ ROUTE_PERMISSIONS = {
     f"POST {API}/label-sets/{{label_set}}/edits": Permission.LABEL,
     f"POST {API}/label-sets/{{label_set}}/presence": Permission.LABEL,
     f"GET {API}/label-sets/{{label_set}}/events": Permission.READ,
+    f"GET {API}/label-sets/{{label_set}}/commit": Permission.READ,
     f"POST {API}/label-sets/{{label_set}}/commit": Permission.WRITE,
     f"POST {API}/blobs/exists": Permission.WRITE,
     f"GET {API}/panels": Permission.READ,

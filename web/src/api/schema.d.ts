@@ -1139,7 +1139,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Preview Label Commit
+         * @description Get what a commit would change, compared with the base. Conflicts with the branch are not looked for.
+         */
+        get: operations["preview_label_commit_api_v1_label_sets__label_set__commit_get"];
         put?: never;
         /**
          * Commit Label Set
@@ -1251,6 +1255,9 @@ export interface paths {
         /**
          * List Label Items
          * @description List a page of items, optionally those in one state.
+         *
+         *     ``checked`` false lists the items that are labelled or empty in the dataset and not marked as such in this set, true
+         *     all others.
          */
         get: operations["list_label_items_api_v1_label_sets__label_set__items_get"];
         put?: never;
@@ -2614,6 +2621,21 @@ export interface components {
             text: string;
         };
         /**
+         * ClassChangeResponse
+         * @description A change of a class of the dataset. ``previous_name`` is its name before, if it was renamed.
+         */
+        ClassChangeResponse: {
+            /**
+             * Change
+             * @enum {string}
+             */
+            change: "added" | "changed" | "removed";
+            /** Name */
+            name: string;
+            /** Previous Name */
+            previous_name: string | null;
+        };
+        /**
          * ClassResponse
          * @description A class of a column, with its number of objects (or labels) and of items that have at least one.
          */
@@ -3671,14 +3693,39 @@ export interface components {
             prefer?: ("labels" | "dataset") | null;
         };
         /**
+         * LabelCommitPreview
+         * @description What a commit would change, compared with the base.
+         *
+         *     ``items`` have uncommitted edits; the labels of ``changed_items`` of them would change. ``removed`` also counts the
+         *     objects of removed classes.
+         */
+        LabelCommitPreview: {
+            /** Added */
+            added: number;
+            /** Base */
+            base: string;
+            /** Changed */
+            changed: number;
+            /** Changed Items */
+            changed_items: number;
+            /** Classes */
+            classes: components["schemas"]["ClassChangeResponse"][];
+            /** Items */
+            items: number;
+            /** Removed */
+            removed: number;
+        };
+        /**
          * LabelCommitResponse
-         * @description The version of a commit, and what changed: items of the set, and objects that were added, removed or changed.
+         * @description The version of a commit, and what changed: items of the set, objects, and classes of the dataset.
          */
         LabelCommitResponse: {
             /** Added */
             added: number;
             /** Changed */
             changed: number;
+            /** Classes */
+            classes: components["schemas"]["ClassChangeResponse"][];
             /** Is New */
             is_new: boolean;
             /** Items */
@@ -3713,6 +3760,8 @@ export interface components {
             } | null;
             /** Index */
             index: number;
+            /** Is Checked */
+            is_checked: boolean;
             /** Key */
             key: string;
             /** Next */
@@ -3740,6 +3789,8 @@ export interface components {
             height: number | null;
             /** Index */
             index: number;
+            /** Is Checked */
+            is_checked: boolean;
             /** Key */
             key: string;
             /** Objects */
@@ -3840,7 +3891,9 @@ export interface components {
          *
          *     ``source`` is the version whose items it has, ``base`` the one that edits are based on. ``seq`` is the number of the
          *     last edit, ``committed_seq`` that of the last edit in ``base``. ``predictions`` is the version with the predictions
-         *     that it starts with, ``prediction_model`` the model that made them.
+         *     that it starts with, ``prediction_model`` the model that made them. ``unchecked`` counts the items that are
+         *     labelled or empty in the dataset and not marked as such in this set, ``done`` those that were marked as labelled,
+         *     empty or skipped.
          */
         LabelSetResponse: {
             /** Author */
@@ -3862,6 +3915,8 @@ export interface components {
             created: string;
             /** Dataset */
             dataset: string;
+            /** Done */
+            done: number;
             /** Has Uncommitted Classes */
             has_uncommitted_classes: boolean;
             /** Items */
@@ -3886,6 +3941,7 @@ export interface components {
              */
             start: "labels" | "empty" | "predictions";
             states: components["schemas"]["ItemStates"];
+            unchecked: components["schemas"]["ItemStates"];
             /** Uncommitted Edits */
             uncommitted_edits: number;
             /** Uncommitted Items */
@@ -11656,6 +11712,109 @@ export interface operations {
             };
         };
     };
+    preview_label_commit_api_v1_label_sets__label_set__commit_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                label_set: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelCommitPreview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Precondition Failed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     commit_label_set_api_v1_label_sets__label_set__commit_post: {
         parameters: {
             query?: never;
@@ -12210,6 +12369,7 @@ export interface operations {
                 state?: components["schemas"]["ItemState"] | null;
                 offset?: number;
                 limit?: number;
+                checked?: boolean | null;
             };
             header?: never;
             path: {

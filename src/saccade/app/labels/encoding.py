@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from saccade.annotation.records import AppliedEdit, CommitResult, EditResult, LabelClass, LabelObject, LabelSet
+from saccade.annotation.records import (
+    AppliedEdit,
+    ClassChange,
+    CommitPreview,
+    CommitResult,
+    EditResult,
+    LabelClass,
+    LabelObject,
+    LabelSet,
+)
 
 
 def class_to_json(label_class: LabelClass) -> dict[str, Any]:
@@ -52,6 +61,8 @@ def set_to_json(label_set: LabelSet) -> dict[str, Any]:
         "has_uncommitted_classes": label_set.has_uncommitted_classes,
         "items": label_set.items,
         "states": {str(state): count for state, count in label_set.states.items()},
+        "unchecked": {str(state): count for state, count in label_set.unchecked.items()},
+        "done": label_set.done,
         "created": label_set.created.isoformat(),
         "author": label_set.author,
     }
@@ -116,4 +127,21 @@ def commit_to_json(result: CommitResult) -> dict[str, Any]:
         "removed": result.removed,
         "changed": result.changed,
         "seq": result.seq,
+        "classes": [_class_change_to_json(change) for change in result.classes],
     }
+
+
+def preview_to_json(preview: CommitPreview) -> dict[str, Any]:
+    return {
+        "base": preview.base,
+        "items": preview.items,
+        "changed_items": preview.changed_items,
+        "added": preview.added,
+        "removed": preview.removed,
+        "changed": preview.changed,
+        "classes": [_class_change_to_json(change) for change in preview.classes],
+    }
+
+
+def _class_change_to_json(change: ClassChange) -> dict[str, Any]:
+    return {"name": change.name, "change": change.change, "previous_name": change.previous_name}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from saccade.annotation.commit import Preference
+from saccade.annotation.commit import Preference, preview
 from saccade.annotation.commit import commit as commit_edits
 from saccade.annotation.label_sets import LabelSets
-from saccade.annotation.records import Author, CommitResult, LabelClass, LabelSet, Start
+from saccade.annotation.records import Author, CommitPreview, CommitResult, LabelClass, LabelSet, Start
 
 COMMAND_LINE = Author()
 """The author of what the command line and scripts do, as of the versions that they write."""
@@ -53,6 +53,11 @@ def delete_label_set(label_sets: LabelSets, name: str, *, force: bool = False) -
 def put_class(label_sets: LabelSets, name: str, label_class: LabelClass) -> LabelClass:
     """Create or replace a class; see :meth:`saccade.annotation.label_sets.LabelSets.put_class`."""
     return label_sets.put_class(name, label_class)
+
+
+def preview_commit(label_sets: LabelSets, name: str) -> CommitPreview:
+    """Return what a commit would change; see :func:`saccade.annotation.commit.preview`."""
+    return preview(label_sets, name)
 
 
 def commit_label_set(

@@ -10,6 +10,7 @@ from saccade.annotation.commit import Preference
 from saccade.annotation.label_sets import LabelSetList, LabelSets
 from saccade.annotation.reader import LabelSetReader, class_names
 from saccade.annotation.records import (
+    CommitPreview,
     CommitResult,
     ItemState,
     LabelledItem,
@@ -20,7 +21,7 @@ from saccade.annotation.records import (
 )
 from saccade.app.labels.exporting import export_label_set
 from saccade.app.labels.importing import LabelImport, import_labels
-from saccade.app.labels.label_sets import commit_label_set, create_label_set, delete_label_set
+from saccade.app.labels.label_sets import commit_label_set, create_label_set, delete_label_set, preview_commit
 from saccade.core.progress import Progress
 from saccade.core.report import ConversionReport
 from saccade.store.workspace import Workspace
@@ -103,6 +104,14 @@ class LocalLabelSets:
             NotFoundError: There is no such label set.
         """
         return LabelSetReader(self._label_sets, name)
+
+    def preview(self, name: str) -> CommitPreview:
+        """Return what a commit would change, compared with the base of the set.
+
+        Raises:
+            NotFoundError: There is no such label set.
+        """
+        return preview_commit(self._label_sets, name)
 
     def commit(self, name: str, *, message: str = "", prefer: Preference | None = None) -> CommitResult:
         """Commit the edits as the next version of the dataset.

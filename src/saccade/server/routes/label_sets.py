@@ -16,6 +16,7 @@ from saccade.app.labels.encoding import (
     class_to_json,
     commit_to_json,
     object_to_json,
+    preview_to_json,
     result_to_json,
     set_to_json,
 )
@@ -32,6 +33,7 @@ from saccade.server.schemas.label_sets import (
     LabelClassResponse,
     LabelClassUpdate,
     LabelCommit,
+    LabelCommitPreview,
     LabelCommitResponse,
     LabelItemPage,
     LabelItemResponse,
@@ -119,9 +121,14 @@ def list_label_items(
     state: ItemState | None = None,
     offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    checked: bool | None = None,
 ) -> Response:
-    """List a page of items, optionally those in one state."""
-    total, version_ref, items = sets.items(label_set, state, offset, limit)
+    """List a page of items, optionally those in one state.
+
+    ``checked`` false lists the items that are labelled or empty in the dataset and not marked as such in this set, true
+    all others.
+    """
+    total, version_ref, items = sets.items(label_set, state, offset, limit, checked=checked)
     return orjson_response(
         {
             "total": total,
@@ -137,6 +144,7 @@ def list_label_items(
                     "version_ref": version_ref,
                     "width": item.width,
                     "height": item.height,
+                    "is_checked": item.is_checked,
                 }
                 for item in items
             ],
@@ -162,6 +170,7 @@ def get_label_item(label_set: str, sets: Sets, key: Annotated[str, Query(max_len
             "reason": item.reason,
             "objects": [object_to_json(obj) for obj in item.objects],
             "seq": item.seq,
+            "is_checked": item.is_checked,
         }
     )
 
@@ -229,6 +238,12 @@ async def _encode_events(events: AsyncIterator[LabelEvent]) -> AsyncIterator[str
             continue
         event_id = "" if event.seq is None else f"id: {event.seq}\n"
         yield f"{event_id}event: {event.name}\ndata: {event.data}\n\n"
+
+
+@router.get("/label-sets/{label_set}/commit", response_model=LabelCommitPreview)
+def preview_label_commit(label_set: str, sets: Sets) -> Response:
+    """Get what a commit would change, compared with the base. Conflicts with the branch are not looked for."""
+    return orjson_response(preview_to_json(use_cases.preview_commit(sets, label_set)))
 
 
 @router.post(

@@ -105,7 +105,9 @@ class LabelSetResponse(ResponseModel):
 
     ``source`` is the version whose items it has, ``base`` the one that edits are based on. ``seq`` is the number of the
     last edit, ``committed_seq`` that of the last edit in ``base``. ``predictions`` is the version with the predictions
-    that it starts with, ``prediction_model`` the model that made them.
+    that it starts with, ``prediction_model`` the model that made them. ``unchecked`` counts the items that are
+    labelled or empty in the dataset and not marked as such in this set, ``done`` those that were marked as labelled,
+    empty or skipped.
     """
 
     name: str
@@ -127,6 +129,8 @@ class LabelSetResponse(ResponseModel):
     has_uncommitted_classes: bool
     items: int
     states: ItemStates
+    unchecked: ItemStates
+    done: int
     created: datetime
     author: str
 
@@ -150,6 +154,7 @@ class LabelItemSummary(ResponseModel):
     version_ref: str
     width: int | None
     height: int | None
+    is_checked: bool
 
 
 class LabelItemPage(ResponseModel):
@@ -194,6 +199,7 @@ class LabelItemResponse(ResponseModel):
     reason: str | None
     objects: list[LabelObjectResponse]
     seq: int
+    is_checked: bool
 
 
 class EditRequest(RequestModel):
@@ -310,8 +316,32 @@ class LabelCommit(RequestModel):
     prefer: Literal["labels", "dataset"] | None = None
 
 
+class ClassChangeResponse(ResponseModel):
+    """A change of a class of the dataset. ``previous_name`` is its name before, if it was renamed."""
+
+    name: str
+    change: Literal["added", "changed", "removed"]
+    previous_name: str | None
+
+
+class LabelCommitPreview(ResponseModel):
+    """What a commit would change, compared with the base.
+
+    ``items`` have uncommitted edits; the labels of ``changed_items`` of them would change. ``removed`` also counts the
+    objects of removed classes.
+    """
+
+    base: str
+    items: int
+    changed_items: int
+    added: int
+    removed: int
+    changed: int
+    classes: list[ClassChangeResponse]
+
+
 class LabelCommitResponse(ResponseModel):
-    """The version of a commit, and what changed: items of the set, and objects that were added, removed or changed."""
+    """The version of a commit, and what changed: items of the set, objects, and classes of the dataset."""
 
     version: str
     is_new: bool
@@ -320,3 +350,4 @@ class LabelCommitResponse(ResponseModel):
     removed: int
     changed: int
     seq: int
+    classes: list[ClassChangeResponse]

@@ -1,6 +1,7 @@
 /** Label sets on the server. */
 import { ApiError, apiUrl, csrfHeaders, toApiError, unwrap, type FetchResult } from '@/api/client'
 import { refresh, type ApiQuery, type QueryKey } from '@/api/queries'
+import type { DisplayState } from '@/features/labelling/itemStates'
 import type { AppliedEdit, ItemState, LabelClass, LabelItem, LabelItemDetail, LabelSet, Edit, EditResult } from '@/features/labelling/sync/types'
 import type { SendOutcome } from '@/features/labelling/sync/sender'
 import { t } from '@/i18n'
@@ -48,6 +49,23 @@ export interface ItemPage {
   items: LabelItem[]
 }
 
+export interface ClassChange {
+  name: string
+  change: 'added' | 'changed' | 'removed'
+  previous_name: string | null
+}
+
+/** What a commit would change, compared with the base of the set. */
+export interface CommitPreview {
+  base: string
+  items: number
+  changed_items: number
+  added: number
+  removed: number
+  changed: number
+  classes: ClassChange[]
+}
+
 export interface CommitResult {
   version: string
   items: number
@@ -59,8 +77,8 @@ export interface CommitResult {
 
 export const labelSetsQuery = (): ApiQuery<{ label_sets: LabelSet[] }> => query('/label-sets')
 export const labelSetQuery = (name: string): ApiQuery<LabelSet> => query(setPath(name))
-export const labelItemsQuery = (name: string, state: ItemState | '', offset: number, limit: number): ApiQuery<ItemPage> =>
-  query(setPath(name, '/items'), { state: state || undefined, offset, limit })
+export const labelItemsQuery = (name: string, state: DisplayState | '', offset: number, limit: number): ApiQuery<ItemPage> =>
+  query(setPath(name, '/items'), { state: state === 'unchecked' ? undefined : state || undefined, checked: state ? state !== 'unchecked' : undefined, offset, limit })
 
 export async function createLabelSet(body: NewLabelSet): Promise<LabelSet> {
   return call('POST', '/label-sets', { body })
@@ -78,6 +96,8 @@ export async function saveClass(name: string, labelClass: LabelClass): Promise<L
     await refresh()
   }
 }
+
+export const commitPreviewQuery = (name: string): ApiQuery<CommitPreview> => query(setPath(name, '/commit'))
 
 export async function commitLabelSet(name: string, message: string, prefer: 'labels' | 'dataset' | null): Promise<CommitResult> {
   return call('POST', setPath(name, '/commit'), { body: { message, prefer } })

@@ -15,7 +15,7 @@ export function box(id: string, x1 = 0, others: Partial<LabelObject> = {}): Labe
 export function detail(objects: LabelObject[], seq = 10, others: Partial<LabelItemDetail> = {}): LabelItemDetail {
   return {
     key: 'a.png', index: 0, total: 1, previous: null, next: null, version_ref: 'cells@1', image: { column: 'image', width: 100, height: 100 },
-    state: 'unlabelled', reason: null, objects, seq, ...others,
+    state: 'unlabelled', reason: null, objects, seq, is_checked: true, ...others,
   }
 }
 

@@ -57,11 +57,12 @@ describe('coordinates', () => {
 })
 
 describe('classes', () => {
-  it('get their own keys, and the others the free digits', () => {
+  it('have only their own keys; a new class suggests a free one', () => {
     const classes = [
-      { ...newClass([], 'a'), id: 'a' }, { ...newClass([], 'b'), id: 'b', hotkey: '1' }, { ...newClass([], 'c'), id: 'c', deleted: true }, { ...newClass([], 'd'), id: 'd' },
+      { ...newClass([], 'a'), id: 'a', hotkey: null }, { ...newClass([], 'b'), id: 'b', hotkey: '1' }, { ...newClass([], 'c'), id: 'c', deleted: true }, { ...newClass([], 'd'), id: 'd', hotkey: '1' },
     ]
-    expect([...classKeys(classes)]).toEqual([['b', '1'], ['a', '2'], ['d', '3']])
+    expect([...classKeys(classes)]).toEqual([['b', '1']])
+    expect(newClass(classes).hotkey).toBe('2')
   })
 
   it('get a colour that no other class has', () => {

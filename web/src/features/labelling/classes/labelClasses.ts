@@ -10,28 +10,30 @@ export const HOTKEYS = ['1', '2', '3', '4', '5', '6', '7', '8', '9']
 
 export const activeClasses = (classes: readonly LabelClass[]): LabelClass[] => classes.filter(({ deleted }) => !deleted)
 
-/** The key of each class: its own, or else the next free digit in the order of the list. */
+/** The key of each class that has one. */
 export function classKeys(classes: readonly LabelClass[]): Map<string, string> {
-  const active = activeClasses(classes)
   const keys = new Map<string, string>()
   const taken = new Set<string>()
-  for (const { id, hotkey } of active) {
+  for (const { id, hotkey } of activeClasses(classes)) {
     if (!hotkey || taken.has(hotkey)) continue
     keys.set(id, hotkey)
     taken.add(hotkey)
   }
-  const free = HOTKEYS.filter((key) => !taken.has(key))
-  for (const { id } of active) {
-    const key = keys.has(id) ? undefined : free.shift()
-    if (key) keys.set(id, key)
-  }
   return keys
 }
+
+/** The first digit that no class has; null if all are used. */
+function freeHotkey(classes: readonly LabelClass[]): string | null {
+  const taken = new Set(activeClasses(classes).map(({ hotkey }) => hotkey))
+  return HOTKEYS.find((key) => !taken.has(key)) ?? null
+}
+
+/** A new class to edit: it suggests an unused colour and key. */
 
 export function newClass(classes: readonly LabelClass[], name = ''): LabelClass {
   const used = new Set(classes.map(({ color }) => color.toLowerCase()))
   const color = PALETTE.find((each) => !used.has(each)) ?? PALETTE[classes.length % PALETTE.length] ?? '#3f8efc'
   return {
-    id: uuidv7().replaceAll('-', '').slice(-12), name, color, hotkey: null, parent: null, attributes: [], keypoints: [], skeleton: [], deleted: false,
+    id: uuidv7().replaceAll('-', '').slice(-12), name, color, hotkey: freeHotkey(classes), parent: null, attributes: [], keypoints: [], skeleton: [], deleted: false,
   }
 }

@@ -98,7 +98,7 @@ export class ItemDocument {
   get state(): StateOfItem {
     let current: StateOfItem = { state: this.confirmedState.state, reason: this.confirmedState.reason }
     for (const edit of this.pending) {
-      if (edit.kind === 'state') current = { state: edit.fields.state as ItemState, reason: (edit.fields.reason as string | null | undefined) ?? null }
+      if (edit.kind === 'state') current = { state: this.storedState(edit.fields.state as ItemState), reason: (edit.fields.reason as string | null | undefined) ?? null }
       else if (STARTED_BY_EDIT.includes(current.state)) current = { state: 'in_progress', reason: null }
     }
     return current
@@ -145,7 +145,7 @@ export class ItemDocument {
     if (edit.kind === 'state' || edit.object === null) {
       if (seq > this.confirmedState.seq) {
         const { state, reason } = edit.fields as Partial<StateOfItem>
-        this.confirmedState = { state: state ?? this.confirmedState.state, reason: reason ?? null, seq, author }
+        this.confirmedState = { state: state ? this.storedState(state) : this.confirmedState.state, reason: reason ?? null, seq, author }
       }
       return []
     }
@@ -181,6 +181,11 @@ export class ItemDocument {
       else if (kind !== 'delete') field.author = author
     }
     if (kind !== 'patch') object.existence.author = author
+  }
+
+  /** The server stores a labelled item without objects as empty. */
+  private storedState(state: ItemState): ItemState {
+    return state === 'labelled' && this.shown.size === 0 ? 'empty' : state
   }
 
   private pendingValues(id: string): { values: Map<string, unknown>; deleted: boolean } {

@@ -48,6 +48,10 @@ export interface LabelSet {
   author: string
   items: number
   states: Record<ItemState, number>
+  /** Of these, the items that are labelled or empty in the dataset, and not marked as such in this set. */
+  unchecked: Record<ItemState, number>
+  /** The items that were marked as done, empty or skipped in this set. */
+  done: number
 }
 
 export interface LabelItem {
@@ -61,6 +65,7 @@ export interface LabelItem {
   version_ref: string
   width: number | null
   height: number | null
+  is_checked: boolean
 }
 
 export interface LabelObject {
@@ -89,6 +94,8 @@ export interface LabelItemDetail {
   reason: string | null
   objects: LabelObject[]
   seq: number
+  /** False if the item is labelled or empty in the dataset, and not marked as such in this set. */
+  is_checked: boolean
 }
 
 export type EditKind = 'put' | 'patch' | 'delete' | 'restore' | 'state'
