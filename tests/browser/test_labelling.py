@@ -128,6 +128,7 @@ def test_create_label_commit(open_page: OpenPage) -> None:
 
     draw_box(page)
     expect_objects(page, 1)
+    page.locator("[data-object] .name").click()
     page.keyboard.press("2")
     expect_saved(page)
     first = objects_of(page, "berths")
@@ -172,6 +173,30 @@ def test_create_label_commit(open_page: OpenPage) -> None:
     committed = request(page, "GET", f"/datasets/harbour@2/item?key={ITEM}")["values"]["objects"]
     assert [obj["geometry"] for obj in committed] == [first[0]["geometry"]]
     assert [obj["class"] for obj in committed] == [names[second_class]]
+
+
+def test_a_digit_is_for_the_next_object_or_a_selection(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "digits")
+    open_studio(page, "digits")
+    classes = [each["id"] for each in request(page, "GET", "/label-sets/digits")["classes"]]
+    draw_box(page)
+    expect_objects(page, 1)
+    page.keyboard.press("2")
+    draw_box(page, (0.6, 0.4), (0.7, 0.55))
+    expect_objects(page, 2)
+    expect_saved(page)
+    assert [obj["class"] for obj in objects_of(page, "digits")] == classes[:2]
+    page.locator("[data-object] .name").nth(1).click()
+    page.keyboard.press("1")
+    expect_saved(page)
+    page.locator("[data-object] .name").nth(0).click()
+    page.keyboard.press("2")
+    expect_saved(page)
+    expect(page.locator("[data-object] .name").first).to_contain_text(
+        request(page, "GET", "/label-sets/digits")["classes"][1]["name"]
+    )
+    assert [obj["class"] for obj in objects_of(page, "digits")] == [classes[1], classes[0]]
 
 
 def test_two_people_see_each_other(open_page: OpenPage) -> None:

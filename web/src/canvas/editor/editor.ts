@@ -139,6 +139,11 @@ export class Editor {
     return this.model.selection
   }
 
+  /** Whether the selection is the object that was just drawn, which the user has not selected. */
+  get isSelectionDrawn(): boolean {
+    return this.model.isSelectionDrawn
+  }
+
   select(ids: readonly string[]): void {
     this.model.select(ids)
   }
