@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from tests.browser.conftest import (
     PASSWORD,
     OpenPage,
@@ -128,6 +128,7 @@ def test_create_label_commit(open_page: OpenPage) -> None:
 
     draw_box(page)
     expect_objects(page, 1)
+    page.locator("[data-object] .name").click()
     page.keyboard.press("2")
     expect_saved(page)
     first = objects_of(page, "berths")
@@ -172,6 +173,216 @@ def test_create_label_commit(open_page: OpenPage) -> None:
     committed = request(page, "GET", f"/datasets/harbour@2/item?key={ITEM}")["values"]["objects"]
     assert [obj["geometry"] for obj in committed] == [first[0]["geometry"]]
     assert [obj["class"] for obj in committed] == [names[second_class]]
+
+
+def test_a_digit_is_for_the_next_object_or_a_selection(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "digits")
+    open_studio(page, "digits")
+    classes = [each["id"] for each in request(page, "GET", "/label-sets/digits")["classes"]]
+    draw_box(page)
+    expect_objects(page, 1)
+    page.keyboard.press("2")
+    draw_box(page, (0.6, 0.4), (0.7, 0.55))
+    expect_objects(page, 2)
+    expect_saved(page)
+    assert [obj["class"] for obj in objects_of(page, "digits")] == classes[:2]
+    page.locator("[data-object] .name").nth(1).click()
+    page.keyboard.press("1")
+    expect_saved(page)
+    page.locator("[data-object] .name").nth(0).click()
+    page.keyboard.press("2")
+    expect_saved(page)
+    expect(page.locator("[data-object] .name").first).to_contain_text(
+        request(page, "GET", "/label-sets/digits")["classes"][1]["name"]
+    )
+    assert [obj["class"] for obj in objects_of(page, "digits")] == [classes[1], classes[0]]
+
+
+def item_in_address(page: Page) -> str:
+    return str(page.evaluate("new URLSearchParams(location.search).get('item')"))
+
+
+def test_every_press_counts_and_nothing_is_drawn_blindly(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "quick")
+    open_studio(page, "quick")
+    keys = [item["key"] for item in request(page, "GET", "/label-sets/quick/items?limit=10")["items"]]
+    for _ in range(7):
+        page.keyboard.press("f")
+    expect(page.get_by_text("8 of 10")).to_be_visible()
+    for _ in range(2):
+        page.keyboard.press("d")
+    expect(page.get_by_text("6 of 10")).to_be_visible()
+    expect_loaded(page)
+    assert item_in_address(page) == keys[5]
+
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    page.route("**/history*", hold)
+    page.keyboard.press("f")
+    expect(page.locator("[data-test=loading]")).to_be_visible()
+    draw_box(page)
+    expect(page.get_by_text("The item is loading.")).to_be_visible()
+    take_screenshot(page, "studio-loading")
+    assert item_in_address(page) == keys[5]
+    for route in waiting:
+        route.continue_()
+    page.unroute("**/history*")
+    expect(page.get_by_text("7 of 10")).to_be_visible()
+    expect_loaded(page)
+    expect(page.get_by_text("The item is loading.")).to_have_count(0)
+    draw_box(page)
+    expect_saved(page)
+    counts = [len(objects_of(page, "quick", key)) for key in keys]
+    assert counts == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]
+
+
+def test_an_unfinished_shape_is_not_lost_at_the_next_item(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "unfinished")
+    open_studio(page, "unfinished")
+    box = page.locator("[data-test=canvas]").bounding_box()
+    assert box is not None
+    corners = [
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in ((0.4, 0.4), (0.5, 0.4), (0.5, 0.5))
+    ]
+    page.keyboard.press("p")
+    for corner in corners[:2]:
+        page.mouse.click(*corner)
+    page.keyboard.press("f")
+    expect(page.locator(".hint")).to_have_text("A polygon needs at least three points.")
+    expect(page.get_by_text("1 of 10")).to_be_visible()
+    page.mouse.click(*corners[2])
+    page.keyboard.press("f")
+    expect(page.get_by_text("2 of 10")).to_be_visible()
+    expect_saved(page)
+    assert [obj["geometry"]["type"] for obj in objects_of(page, "unfinished")] == ["polygon"]
+
+
+def test_the_next_item_waits_for_the_connection(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "away")
+    open_studio(page, "away")
+    canvas = page.locator("[data-test=canvas]")
+    size = canvas.bounding_box()
+    page.context.set_offline(True)
+    page.keyboard.press("f")
+    expect(page.locator("[data-test=not-loaded]")).to_be_visible()
+    assert canvas.bounding_box() == size
+    assert item_in_address(page) == ITEM
+    expect(page.get_by_role("heading", name=ITEM)).to_be_visible()
+    take_screenshot(page, "studio-not-loaded")
+    page.context.set_offline(False)
+    expect(page.get_by_text("2 of 10")).to_be_visible()
+    expect(page.locator("[data-test=not-loaded]")).to_have_count(0)
+    expect(page.get_by_role("heading", name="scene001_00")).to_be_visible()
+    expect(page).to_have_url(re.compile("item=scene001_00"))
+
+
+def test_done_without_objects_is_empty_and_can_be_undone(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "bare")
+    open_studio(page, "bare")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("2 of 10")).to_be_visible()
+    toast = page.locator("[data-test=marked-empty]")
+    expect(toast).to_contain_text("Marked as empty")
+    take_screenshot(page, "studio-marked-empty")
+    expect_saved(page)
+    assert request(page, "GET", f"/label-sets/bare/item?key={ITEM}")["state"] == "empty"
+    toast.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("1 of 10")).to_be_visible()
+    expect(page.get_by_text("Marked as empty").filter(visible=True)).to_have_count(0)
+    expect_saved(page)
+    assert request(page, "GET", f"/label-sets/bare/item?key={ITEM}")["state"] == "unlabelled"
+
+
+def test_the_guide_leaves_the_image_free(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "guided")
+    page.goto(f"/label-sets/guided/label?item={ITEM}")
+    expect_loaded(page)
+    guide = page.get_by_role("region", name="Draw your first box")
+    expect(guide).to_be_visible()
+    card, canvas = guide.bounding_box(), page.locator("[data-test=canvas]").bounding_box()
+    assert card is not None
+    assert canvas is not None
+    assert card["width"] * card["height"] < 0.15 * canvas["width"] * canvas["height"]
+    x = (card["x"] + 20 - canvas["x"]) / canvas["width"]
+    y = (card["y"] + 20 - canvas["y"]) / canvas["height"]
+    draw_box(page, (x, y), (x - 0.3, y + 0.3))
+    expect_objects(page, 1)
+    expect(guide).to_have_count(0)
+
+
+def test_keypoint_names_with_commas(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    create_label_set(page, "points")
+    first = request(page, "GET", "/label-sets/points")["classes"][0]["name"]
+    open_studio(page, "points")
+    page.keyboard.press("Shift+K")
+    expect(page.locator(".hint")).to_have_text(f"{first} has no keypoints; add them in Classes.")
+    page.get_by_role("button", name="Add class").click()
+    dialog = page.get_by_role("dialog", name="Add class")
+    dialog.get_by_label("Name", exact=True).fill("person")
+    dialog.get_by_role("combobox", name="Keypoints").last.fill("nose, left eye,right eye")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".hint")).to_have_count(0)
+    classes = request(page, "GET", "/label-sets/points")["classes"]
+    assert [each["keypoints"] for each in classes if each["name"] == "person"] == [["nose", "left eye", "right eye"]]
+
+
+def test_a_deleted_class_and_a_removed_set(open_page: OpenPage) -> None:
+    page = open_page(Role.ANNOTATOR)
+    owner = open_page(Role.OWNER)
+    create_label_set(owner, "vanished")
+    open_studio(page, "vanished")
+    labelled = request(owner, "GET", "/label-sets/vanished")["classes"][0]
+    class_id = labelled.pop("id")
+    draw_box(page)
+    expect_saved(page)
+    request(owner, "PUT", f"/label-sets/vanished/classes/{class_id}", {**labelled, "deleted": True})
+    notice = f"The class {labelled['name']} was deleted."
+    expect(page.locator(".hint")).to_contain_text(notice)
+    draw_box(page, (0.6, 0.4), (0.7, 0.55))
+    expect_objects(page, 1)
+    take_screenshot(page, "studio-class-deleted")
+    page.keyboard.press("2")
+    draw_box(page, (0.6, 0.4), (0.7, 0.55))
+    expect_objects(page, 2)
+    expect(page.locator(".hint")).to_have_count(0)
+    expect_saved(page)
+    request(owner, "DELETE", "/label-sets/vanished?force=true")
+    draw_box(page, (0.2, 0.4), (0.3, 0.55))
+    expect(page.get_by_text("This label set was removed")).to_be_visible()
+    expect(page.locator("[data-test=canvas]")).not_to_be_visible()
+    take_screenshot(page, "studio-removed")
+    page.get_by_role("link", name="Back to Label sets").click()
+    expect(page).to_have_url(re.compile("/label-sets$"))
+
+
+def test_a_set_without_items(open_page: OpenPage) -> None:
+    page = open_page(Role.OWNER)
+    body = {
+        "name": "vacant",
+        "dataset": "harbour",
+        "start": "empty",
+        "column": "objects",
+        "query": "image.width > 99999",
+    }
+    request(page, "POST", "/label-sets", body)
+    page.goto("/label-sets/vacant/label")
+    expect(page.get_by_text("This label set has no items")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d+%"))).to_have_count(0)
+    take_screenshot(page, "studio-without-items")
+    assert_accessible(page)
+    page.get_by_role("button", name="Back to the label set").last.click()
+    expect(page).to_have_url(re.compile("/label-sets/vacant$"))
 
 
 def test_two_people_see_each_other(open_page: OpenPage) -> None:
@@ -291,6 +502,7 @@ def test_a_refused_edit_is_kept(open_page: OpenPage) -> None:
     dialog = page.get_by_role("dialog", name="Not saved")
     expect(dialog).to_contain_text("New object")
     take_screenshot(page, "studio-not-saved")
+    expect(page.locator("[data-object]").get_by_label("Not saved")).to_have_count(1)
     request(owner, "PUT", f"/label-sets/refused/classes/{class_id}", {**labelled, "deleted": False})
     dialog.get_by_role("button", name="Try again").click()
     expect_saved(page)

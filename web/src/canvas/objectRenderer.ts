@@ -6,6 +6,8 @@ export interface RenderStyle {
   classes: Map<string, ClassStyle>
   hiddenClasses?: Set<string>
   selectedId?: string | null
+  /** Objects that the server has refused. */
+  unsavedIds?: ReadonlySet<string>
   hasLabels?: boolean
   lineWidth?: number
   /** Of areas, 0 to 1; each geometry has its own by default. */
@@ -20,7 +22,7 @@ const SELECTED_FILL_OPACITY = 0.3
 const MIN_POLYGON_OPACITY = 0.22
 const MASK_OPACITY = 0.45
 const LABEL_HEIGHT = 16
-/** Of the outline of a prediction that is not decided yet, in screen pixels. */
+/** Of the outline of a prediction that is not decided yet and of an object that is not saved, in screen pixels. */
 const PREDICTION_DASH = [7, 5]
 const PREDICTION_FILL_FACTOR = 0.4
 
@@ -48,7 +50,7 @@ export function drawObjects(context: Context, objects: readonly ImageObject[], v
 }
 
 export function drawObject(context: Context, object: ImageObject, view: ViewTransform, style: RenderStyle): void {
-  if (object.accepted !== false) {
+  if (object.accepted !== false && !style.unsavedIds?.has(object.id)) {
     drawShape(context, object, view, style, [])
     return
   }

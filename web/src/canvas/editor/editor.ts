@@ -27,6 +27,7 @@ export class Editor {
   private image: EditorImage | null = null
   private display = DEFAULT_DISPLAY
   private people: EditorPresence[] = []
+  private unsavedIds: ReadonlySet<string> = new Set()
   private frameHandle = 0
   private isBaseStale = true
   private isInteractionEmpty = true
@@ -65,18 +66,19 @@ export class Editor {
     this.host.replaceChildren()
   }
 
-  /** Shows an image, and all of it unless it is the one that is shown already. */
-  setImage(image: EditorImage | null): void {
+  /** Shows an image, and all of it unless it is the one that is shown already. Resolves when it is on the screen, or cannot be. */
+  async setImage(image: EditorImage | null): Promise<void> {
     const previous = this.image
     const isSame = image?.url === previous?.url && image?.width === previous?.width && image?.height === previous?.height
     this.image = image
     if (isSame) return
-    this.imageLayer.setImage(image)
+    const isShown = this.imageLayer.setImage(image)
     this.objectLayer.clear()
     this.updateBackground()
     this.model.hint(null)
     this.model.setImageSize(image && [image.width, image.height])
     this.redraw(true)
+    await isShown
   }
 
   setClasses(classes: readonly EditorClass[]): void {
@@ -127,6 +129,12 @@ export class Editor {
     this.redraw(false)
   }
 
+  /** Marks the objects that the server has refused. */
+  setUnsaved(ids: ReadonlySet<string>): void {
+    this.unsavedIds = ids
+    this.updateStyle()
+  }
+
   get tool(): ToolName {
     return this.model.tool.name
   }
@@ -137,6 +145,11 @@ export class Editor {
 
   get selection(): readonly string[] {
     return this.model.selection
+  }
+
+  /** Whether the selection is the object that was just drawn, which the user has not selected. */
+  get isSelectionDrawn(): boolean {
+    return this.model.isSelectionDrawn
   }
 
   select(ids: readonly string[]): void {
@@ -180,7 +193,7 @@ export class Editor {
 
   private style(fillOpacity: number): RenderStyle {
     const classes = new Map<string, ClassStyle>(this.model.classes)
-    return { classes, hasLabels: this.display.labels, lineWidth: 2, fillOpacity }
+    return { classes, hasLabels: this.display.labels, lineWidth: 2, fillOpacity, unsavedIds: this.unsavedIds }
   }
 
   private updateBackground(): void {

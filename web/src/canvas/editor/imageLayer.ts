@@ -32,7 +32,8 @@ export class ImageLayer {
     this.element.append(this.gammaFilter)
   }
 
-  setImage(image: EditorImage | null): void {
+  /** Resolves when the image is shown, or cannot be. */
+  async setImage(image: EditorImage | null): Promise<void> {
     this.image = image
     this.picture?.remove()
     this.picture = null
@@ -41,10 +42,14 @@ export class ImageLayer {
     this.tiles.clear()
     if (!image?.url) return
     const picture = createPicture(image.url)
-    picture.addEventListener('error', this.onFail)
-    picture.addEventListener('load', () => void this.decode(picture, image))
     this.picture = picture
     this.element.append(picture)
+    await new Promise((resolve) => {
+      picture.addEventListener('load', resolve)
+      picture.addEventListener('error', resolve)
+    })
+    if (await this.decode(picture, image)) return
+    if (picture === this.picture) this.onFail()
   }
 
   /** The image, if the layer of objects may draw it: filters and tiles are only for elements. */
@@ -52,15 +57,16 @@ export class ImageLayer {
     return this.isFiltered || this.image?.tileUrl ? null : this.decoded
   }
 
-  private async decode(picture: HTMLImageElement, { width, height }: EditorImage): Promise<void> {
+  private async decode(picture: HTMLImageElement, { width, height }: EditorImage): Promise<boolean> {
     try {
       await picture.decode() // beforehand, so that drawing does not wait for it
     } catch {
-      return
+      return false
     }
-    if (picture !== this.picture) return
+    if (picture !== this.picture) return true
     this.decoded = { picture, width, height }
     this.onDecode()
+    return true
   }
 
   setDisplay({ brightness, contrast, gamma }: EditorDisplay): void {

@@ -61,6 +61,7 @@ export class EditorModel implements ToolContext, GestureTarget {
   private current: Tool
   private activeClassId: string | null = null
   private selected: readonly string[] = []
+  private isDrawn = false
   private hinted: HintCode | null = null
   private wasDraft = false
   private isPanning = false
@@ -136,7 +137,13 @@ export class EditorModel implements ToolContext, GestureTarget {
     return this.selected
   }
 
+  /** Whether the selection is the object that was just drawn, which the user has not selected. */
+  get isSelectionDrawn(): boolean {
+    return this.isDrawn && this.selected.length > 0
+  }
+
   select(ids: readonly string[]): void {
+    this.isDrawn = false
     const known = ids.filter((id) => this.scene.get(id))
     const isSame = known.length === this.selected.length && known.every((id, index) => id === this.selected[index])
     if (isSame) return
@@ -371,6 +378,7 @@ export class EditorModel implements ToolContext, GestureTarget {
     }
     this.commit([{ kind: 'put', object }], label)
     this.select([id])
+    this.isDrawn = true
     return id
   }
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Geometry } from '@/canvas/shapes'
-import { classKeys, newClass } from '@/features/labelling/classes/labelClasses'
+import { classKeys, newClass, splitNames } from '@/features/labelling/classes/labelClasses'
 import { geometryFields } from '@/features/labelling/studio/geometryFields'
 import { KEY_MAP, KEY_SHEET, keyName } from '@/features/labelling/studio/keyMap'
+import { othersAt } from '@/features/labelling/sync/people'
 import { t } from '@/i18n'
 
 const event = (key: string, code: string, modifiers: Partial<KeyboardEvent> = {}) =>
@@ -68,5 +69,22 @@ describe('classes', () => {
   it('get a colour that no other class has', () => {
     const classes = Array.from({ length: 10 }).reduce<ReturnType<typeof newClass>[]>((all) => [...all, newClass(all)], [])
     expect(new Set(classes.map(({ color }) => color)).size).toBe(10)
+  })
+})
+
+describe('the names of keypoints', () => {
+  it('are split at commas, semicolons and line breaks', () => {
+    expect(splitNames(['nose, left eye ,right eye'])).toEqual(['nose', 'left eye', 'right eye'])
+    expect(splitNames(['tail', 'nose\nleft eye\r\nright eye;;', ' '])).toEqual(['tail', 'nose', 'left eye', 'right eye'])
+    expect(splitNames(['nose', 'nose,tail'])).toEqual(['nose', 'tail'])
+  })
+})
+
+describe('the people at an item', () => {
+  it('are those of other accounts, not other tabs of the user', () => {
+    const person = (author: string, client: string, item: string | null) => ({ author, author_id: author, client, item, object: 'o' })
+    const people = [person('me', 'old', 'a'), person('anna', '1', 'a'), person('ben', '2', 'b'), person('eva', '3', null)]
+    expect(othersAt(people, 'me', 'a').map(({ author }) => author)).toEqual(['anna'])
+    expect(othersAt(people, 'me', null)).toEqual([])
   })
 })

@@ -22,6 +22,11 @@ export function classKeys(classes: readonly LabelClass[]): Map<string, string> {
   return keys
 }
 
+/** The names in entries that may list several, with commas or line breaks between them; each name once. */
+export function splitNames(entries: readonly string[]): string[] {
+  return [...new Set(entries.flatMap((entry) => entry.split(/[,;\r\n]/)).map((name) => name.trim()).filter(Boolean))]
+}
+
 /** The first digit that no class has; null if all are used. */
 function freeHotkey(classes: readonly LabelClass[]): string | null {
   const taken = new Set(activeClasses(classes).map(({ hotkey }) => hotkey))
@@ -29,7 +34,6 @@ function freeHotkey(classes: readonly LabelClass[]): string | null {
 }
 
 /** A new class to edit: it suggests an unused colour and key. */
-
 export function newClass(classes: readonly LabelClass[], name = ''): LabelClass {
   const used = new Set(classes.map(({ color }) => color.toLowerCase()))
   const color = PALETTE.find((each) => !used.has(each)) ?? PALETTE[classes.length % PALETTE.length] ?? '#3f8efc'

@@ -9,6 +9,7 @@ import { eventsUrl, fetchHistory, fetchItem, sendEdits, sendPresence } from '@/f
 import { journalScope, openJournal } from '@/features/labelling/openJournal'
 import { LabelSession, type Clash, type OpenItem } from '@/features/labelling/sync/session'
 import type { JournalEntry } from '@/features/labelling/sync/journal'
+import { othersAt } from '@/features/labelling/sync/people'
 import type { SenderStatus } from '@/features/labelling/sync/sender'
 import type { LabelClass, LabelObject, LabelSet, Person } from '@/features/labelling/sync/types'
 import { IDLE } from '@/features/labelling/usePendingEdits'
@@ -17,9 +18,11 @@ import { t } from '@/i18n'
 interface Callbacks {
   /** Objects that the editor has to draw. */
   onObjects: (changes: ObjectChange[]) => void
+  /** The server has refused the event stream. */
+  onStreamRefused: () => void
 }
 
-export function useLabelSession(name: string, { onObjects }: Callbacks) {
+export function useLabelSession(name: string, { onObjects, onStreamRefused }: Callbacks) {
   const user = useSession()
   const toasts = useToasts()
   const canEdit = user.hasRole('annotator')
@@ -73,6 +76,7 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
         },
         clash: (clash) => clashes.push(clash),
         error: (error) => toasts.showError(error),
+        streamRefused: onStreamRefused,
       },
     })
     isReady.value = true
@@ -117,7 +121,7 @@ export function useLabelSession(name: string, { onObjects }: Callbacks) {
   const byOrder = (first: LabelObject, second: LabelObject): number => first.order - second.order || (first.id < second.id ? -1 : 1)
   const objects = computed(() => [...(current.value?.document.objects.values() ?? [])].sort(byOrder))
   const state = computed(() => current.value?.document.state ?? null)
-  const peopleHere = computed(() => people.value.filter(({ item }) => item !== null && item === current.value?.document.key))
+  const peopleHere = computed(() => othersAt(people.value, me.id, current.value?.document.key ?? null))
 
   return {
     isReady, isStored, status, current, classes, people, peopleHere, clashes, refused, isSignedOut, objects, state, canEdit,

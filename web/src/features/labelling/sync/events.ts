@@ -8,6 +8,8 @@ export interface EventHandlers {
   commit: (commit: CommitEvent) => void
   /** The stream is connected again, so that the server can be reached. */
   open: () => void
+  /** The server has refused the stream, for instance because the label set was removed. */
+  refused?: () => void
 }
 
 const FIRST_DELAY_MS = 1000
@@ -68,6 +70,7 @@ export class EventStream {
       // The browser reconnects by itself after a broken connection, but not after an error response.
       if (source.readyState !== EventSource.CLOSED || this.isClosed) return
       this.source = null
+      this.handlers.refused?.()
       const delay = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** this.failures)
       this.failures += 1
       this.timer = setTimeout(() => this.connect(), delay)

@@ -45,6 +45,8 @@ export interface SessionHandlers {
   committed(commit: CommitEvent): void
   clash(clash: Clash): void
   error(error: unknown): void
+  /** The server has refused the event stream. */
+  streamRefused?(): void
 }
 
 export interface SessionOptions {
@@ -99,6 +101,7 @@ export class LabelSession {
       presence: (people) => handlers.people(people.filter(({ client }) => client !== this.client)),
       commit: (commit) => handlers.committed(commit),
       open: () => void this.sender.wake(),
+      refused: () => handlers.streamRefused?.(),
     })
     this.presenceTimer = setInterval(() => this.reportPresence(), PRESENCE_INTERVAL_MS)
     window.addEventListener('online', this.wake)
