@@ -227,7 +227,6 @@ def test_every_press_counts_and_nothing_is_drawn_blindly(open_page: OpenPage) ->
     expect(page.locator("[data-test=loading]")).to_be_visible()
     draw_box(page)
     expect(page.get_by_text("The item is loading.")).to_be_visible()
-    take_screenshot(page, "studio-loading")
     assert item_in_address(page) == keys[5]
     for route in waiting:
         route.continue_()
@@ -364,25 +363,6 @@ def test_a_deleted_class_and_a_removed_set(open_page: OpenPage) -> None:
     take_screenshot(page, "studio-removed")
     page.get_by_role("link", name="Back to Label sets").click()
     expect(page).to_have_url(re.compile("/label-sets$"))
-
-
-def test_a_set_without_items(open_page: OpenPage) -> None:
-    page = open_page(Role.OWNER)
-    body = {
-        "name": "vacant",
-        "dataset": "harbour",
-        "start": "empty",
-        "column": "objects",
-        "query": "image.width > 99999",
-    }
-    request(page, "POST", "/label-sets", body)
-    page.goto("/label-sets/vacant/label")
-    expect(page.get_by_text("This label set has no items")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"\d+%"))).to_have_count(0)
-    take_screenshot(page, "studio-without-items")
-    assert_accessible(page)
-    page.get_by_role("button", name="Back to the label set").last.click()
-    expect(page).to_have_url(re.compile("/label-sets/vacant$"))
 
 
 def test_two_people_see_each_other(open_page: OpenPage) -> None:
