@@ -213,7 +213,7 @@ SCREENS = (
     Screen("export", "/datasets/harbour/export", "Supports"),
     Screen("label-sets", "/label-sets", "ships"),
     dialog("label-sets", "/label-sets?new=harbour", "ships", "new", lambda page: None),
-    Screen("label-set", "/label-sets/ships", "10 of 10 done"),
+    Screen("label-set", "/label-sets/ships", "0 of 10 done"),
     Screen("label-set", "/label-sets/ships?tab=classes", "sailboat", "classes"),
     dialog("label-set", "/label-sets/ships?tab=classes", "sailboat", "add-class", click("button", "Add class")),
     Screen("label", "/label-sets/ships/label?item={key}", "1 of 10"),
