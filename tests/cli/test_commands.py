@@ -392,7 +392,7 @@ def test_push_pull_and_gc(command: Command, tmp_path: Path, pictures: Path) -> N
     assert "10 linked files were not copied" in output
     other = tmp_path / "other"
     assert command("init", other).code == 0
-    assert "1 new versions" in command("datasets", "pull", tmp_path / "remote", "-w", other).text
+    assert "1 new version" in command("datasets", "pull", tmp_path / "remote", "-w", other).text
     assert "d@1" in command("datasets", "show", "d", "-w", other).text
     command.fails("datasets", "pull", tmp_path / "remote", "nothing", code="not-found")
     folder.rename(tmp_path / "moved")
