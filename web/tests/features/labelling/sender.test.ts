@@ -40,6 +40,28 @@ describe('a sender', () => {
     expect(last()).toEqual({ waiting: 0, refused: 0, connection: 'online', isSending: false })
   })
 
+  it('counts an edit as kept when the journal has it', async () => {
+    class SlowJournal extends MemoryJournal {
+      override async add(edits: readonly Edit[]): Promise<void> {
+        if (this.isSlow) await new Promise((resolve) => setTimeout(resolve, 500))
+        await super.add(edits)
+      }
+      isSlow = false
+    }
+    const journal = new SlowJournal('a')
+    const { sender, last } = create(() => ({ type: 'retry' }), journal)
+    await sender.add(numbered(2))
+    await vi.advanceTimersByTimeAsync(1)
+    journal.isSlow = true
+    const added = sender.add(numbered(1))
+    expect(last()).toMatchObject({ waiting: 2, connection: 'offline' })
+    expect(sender.isWriting).toBe(true)
+    await vi.advanceTimersByTimeAsync(600)
+    await added
+    expect(last()).toMatchObject({ waiting: 3, connection: 'offline' })
+    expect(sender.isWriting).toBe(false)
+  })
+
   it('keeps what it cannot send, and tries again', async () => {
     let isReachable = false
     const { sender, journal, batches, last } = create((edits) => (isReachable ? accept(edits) : { type: 'retry' }))

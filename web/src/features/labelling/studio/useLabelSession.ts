@@ -108,7 +108,7 @@ export function useLabelSession(name: string, { onObjects, onStreamRefused }: Ca
 
   // A browser without a journal would lose what it has not sent.
   function onBeforeUnload(event: BeforeUnloadEvent): void {
-    if (!isStored.value && status.value.waiting) event.preventDefault()
+    if (session?.sender.isWriting || (!isStored.value && status.value.waiting)) event.preventDefault()
   }
   window.addEventListener('beforeunload', onBeforeUnload)
   onBeforeUnmount(() => {

@@ -60,6 +60,11 @@ export class Sender {
 
   constructor(private readonly options: SenderOptions) {}
 
+  /** Whether edits are not in the journal yet: a page that is closed now would lose them. */
+  get isWriting(): boolean {
+    return this.writing > 0
+  }
+
   /** Writes edits to the journal and sends them. Resolves when they are in the journal. */
   async add(edits: readonly Edit[]): Promise<void> {
     this.writing += edits.length
@@ -205,7 +210,9 @@ export class Sender {
 
   private report(): void {
     if (this.isStopped) return
-    const isSending = this.connection === 'online' && (this.writing > 0 || this.counts.waiting > 0)
-    this.options.onStatus({ ...this.counts, waiting: this.counts.waiting + this.writing, connection: this.connection, isSending })
+    const isOnline = this.connection === 'online'
+    // "Offline: 3 edits waiting" promises that they survive the page, so only those count that the journal has.
+    const waiting = this.counts.waiting + (isOnline ? this.writing : 0)
+    this.options.onStatus({ ...this.counts, waiting, connection: this.connection, isSending: isOnline && waiting > 0 })
   }
 }
