@@ -527,7 +527,7 @@ def test_edits_survive_a_killed_server(browser: Browser, tmp_path: Path, picture
         draw_box(page)
         expect_saved(page)
         process.kill()
-        process.wait()
+        process.communicate()  # waits, and closes its pipes
         for number in range(3):
             draw_box(page, (0.1 + 0.2 * number, 0.6), (0.2 + 0.2 * number, 0.7))
         expect_objects(page, 4)
