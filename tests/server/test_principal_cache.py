@@ -1,4 +1,4 @@
-"""Callers that were authenticated a moment ago: whoever loses access loses it at once, whatever took it away."""
+"""Cache of authenticated callers: a revoked caller loses access at once, whatever revoked it."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ it('deletes the selection as one act', () => {
   expect(session.acts).toHaveLength(1)
 })
 
-it('forgets the selection of an object that somebody else deletes', () => {
+it('deselects an object that another person deletes', () => {
   const session = new Session(nested())
   session.model.select(['small'])
   session.model.apply([{ kind: 'delete', id: 'small' }])

@@ -18,7 +18,7 @@ class LabelSetRow(ProjectScoped, Base):
     committed as. ``seq`` is the number of the last edit, ``committed_seq`` that of the last edit in ``base``.
     ``classes_version`` counts the changes of its classes. ``predictions`` is the exact reference of the version with
     the predictions that it starts with, in ``prediction_column``; ``prediction_classes`` maps their class names to ids.
-    Ids are never used again: servers cache what they belong to.
+    Ids are never reused: servers cache the label set of an id.
     """
 
     __tablename__ = "label_sets"

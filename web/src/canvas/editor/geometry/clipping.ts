@@ -63,7 +63,7 @@ export function join(polygons: readonly Polygon[]): Polygon | null {
   return first ? polygonOf(clip(union, first.parts, others.map(({ parts }) => parts))) : null
 }
 
-/** What is left of a polygon without others; null if that is nothing. */
+/** Subtracts polygons from a polygon. Returns null if nothing remains. */
 export const subtract = (polygon: Polygon, others: readonly Polygon[]): Polygon | null =>
   polygonOf(clip(difference, polygon.parts, others.map(({ parts }) => parts)))
 

@@ -28,7 +28,7 @@ export function translateMask(mask: Mask, dx: number, dy: number): Mask {
   return maskFromRuns(width, height, moved)
 }
 
-/** A mask for an image of another size: what is outside is lost. */
+/** Resizes a mask to another image size. Pixels outside are cut off. */
 export function cropMask(mask: Mask, width: number, height: number): Mask {
   if (mask.width === width && mask.height === height) return mask
   const runs: [number, number, number][] = []

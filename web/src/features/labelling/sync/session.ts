@@ -270,7 +270,7 @@ export class LabelSession {
     undo.add(edit, before, null)
   }
 
-  /** Runs a change and tells the editor what it has to draw. */
+  /** Runs a change and reports the changed objects to the editor. */
   private showChanges(run: () => void, ids: readonly (string | null)[]): void {
     const document = this.current?.document
     const touched = [...new Set(ids.filter((id) => id !== null))]
