@@ -28,7 +28,7 @@ export function translateMask(mask: Mask, dx: number, dy: number): Mask {
   return maskFromRuns(width, height, moved)
 }
 
-/** Resizes a mask to another image size. Pixels outside are cut off. */
+/** Crops or pads a mask to the size of another image. */
 export function cropMask(mask: Mask, width: number, height: number): Mask {
   if (mask.width === width && mask.height === height) return mask
   const runs: [number, number, number][] = []
